@@ -1,0 +1,46 @@
+/* estimate.h - the time of one task alone on the machine, and lower bounds on any schedule of a DAG. Closed forms only.
+ *
+ *   compute   overhead + max( matrix_flops / (rate(dtype) * utilisation * efficiency) + vector_flops / vector_rate,
+ *                             latency + operand_bytes / min bandwidth on the sram->engine route )
+ *   transfer  setup + latency + bytes / (efficiency * min bandwidth on the dram<->sram route)
+ *
+ * utilisation: the filled share of the problem (m, n, k) padded to the engine's native tile. The DRAM's efficiency makes a
+ * transfer occupy its route with bytes/efficiency, rounded up to a whole byte (SimGrid moves whole bytes); the executor
+ * sends exactly est_flow_bytes. Operand streams and transfers of 0 bytes take no latency and cross no link. */
+#ifndef LS_ESTIMATE_H
+#define LS_ESTIMATE_H
+
+#include "sim/platform.h"
+#include "workloads/cost.h"
+#include "workloads/dag.h"
+
+/* One task's timing on one resource, in the parts that the executor plays one after the other. */
+typedef struct est_parts {
+  double lead_s;             /* overhead (compute) or setup (transfer): no data flows */
+  double matrix_s, vector_s; /* compute only: arithmetic, beside the flow */
+  double latency_s;          /* before the flow */
+  const plat_route *route;   /* NULL: no flow */
+  uint64_t flow_B;           /* bytes that occupy the route */
+  double alone_s;            /* the whole task, uncontended */
+} est_parts;
+
+est_parts est_compute(const platform *p, const dag *d, uint32_t task, const cost *c, uint32_t engine);
+est_parts est_transfer(const platform *p, const dag *d, uint32_t task, const cost *c, uint32_t dma);
+
+/* True where engines differ in nothing that a task's time depends on: then one estimate serves all. */
+bool est_engines_alike(const platform *p);
+
+/* The fastest any resource of its kind does it; `alike` is est_engines_alike, asked once by the caller. */
+double est_best_s(const platform *p, const dag *d, uint32_t task, const cost *c, bool alike);
+
+typedef struct bounds {
+  double critical_path_s; /* longest chain of uncontended best times */
+  double engine_s;        /* sum of best compute times / engines */
+  double *link_s;         /* per link: bytes that every schedule must move over it / bandwidth */
+  double lower_s;         /* the largest */
+  const char *binding;    /* which: "critical_path", "engine", or a link's name */
+} bounds;
+
+bounds est_bounds(const platform *p, const dag *d, arena *a);
+
+#endif

@@ -1,0 +1,22 @@
+/* exec.h - runs a DAG on a platform under a policy, in simulated time, and tells an observer.
+ *
+ * exec_simgrid: in SimGrid, the real thing. One actor per engine and per DMA channel. SimGrid shares the links among
+ * the flows (CM02, max-min fair, no TCP artefacts); the platform it loads is plat_write_xml of the checked table with
+ * all latencies zero, and actors sleep the latency before they send (model.md). An engine runs one task at a time, so its
+ * arithmetic needs no sharing: it sleeps what remains of it after the operand stream has ended. One simulation per
+ * process: a second call is a programmer fault (tests and sweeps fork).
+ *
+ * exec_fluid: the same machine with a small max-min fluid model of our own instead of SimGrid: an independent check
+ * of SimGrid's times in the tests, and usable under sanitizers. */
+#ifndef LS_EXEC_H
+#define LS_EXEC_H
+
+#include "sim/machine.h"
+
+ERR_CHECK int exec_simgrid(const dag *d, const platform *p, const policy *pol, const machine_options *opt,
+                           const observer *obs, arena *a, err *e);
+
+ERR_CHECK int exec_fluid(const dag *d, const platform *p, const policy *pol, const machine_options *opt,
+                         const observer *obs, arena *a, err *e);
+
+#endif

@@ -1,0 +1,313 @@
+#include "sim/exec.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <simgrid/actor.h>
+#include <simgrid/engine.h>
+#include <simgrid/host.h>
+#include <simgrid/semaphore.h>
+#include <simgrid/version.h>
+#include <xbt/config.h>
+
+#if SIMGRID_VERSION >= 33400
+#define TIMING_PRECISION "precision/timing"
+#else
+#define TIMING_PRECISION "surf/precision"
+#endif
+
+/* Flows are sent in units of 1/SCALE byte (and links carry SCALE times their bandwidth), as SimGrid
+ * truncates a flow to whole units and a stream that turns real half-way has a fraction of a byte
+ * left. */
+enum { SCALE = 1 << 20 };
+
+/* An engine's operand stream is quiet while no link can be short: then it runs at the rate of its
+ * route, its end is known, and one timed wait plays the whole task. Only when more streams than
+ * `quiet` could meet, all become real flows, with what they have left. This is exact: below that
+ * number no shared link is saturated whatever the DMA does. */
+typedef enum stream { NONE, QUIET, REAL } stream;
+
+typedef struct lane { /* what an actor does */
+  sg_sem_t sem;
+  bool idle;
+  stream stream;
+  bool begun, ended;     /* the observer knows of the stream's begin, end */
+  double begin_s, end_s; /* of a quiet stream */
+} lane;
+
+/* One simulation: what the actors share. SimGrid gives its actors no argument but strings, so it is
+ * found here; there is one simulation a process anyway. */
+static struct {
+  machine *m;
+  const platform *plat;
+  sg_host_t *host; /* by host id */
+  lane *lane;      /* by resource */
+  size_t n_lanes;
+  size_t quiet;     /* this many streams cannot saturate a link */
+  size_t n_streams; /* quiet and real */
+  size_t n_quiet;
+  bool stop, used;
+} sim;
+
+static void wake(uint32_t r) {
+  if (!sim.lane[r].idle) return;
+  sim.lane[r].idle = false;
+  sg_sem_release(sim.lane[r].sem);
+}
+
+/* Tells the observer, in order, of the quiet streams' begins and ends up to `now`. */
+static void catch_up(double now) {
+  while (sim.n_quiet > 0) {
+    uint32_t next = UINT32_MAX;
+    double at = now;
+    for (uint32_t r = 0; r < sim.plat->n_engines; r++) {
+      const lane *l = &sim.lane[r];
+      if (l->stream != QUIET) continue;
+      double t = l->begun ? l->end_s : l->begin_s;
+      if (t < at || (t == at && next == UINT32_MAX)) next = r, at = t;
+    }
+    if (next == UINT32_MAX) return;
+    lane *l = &sim.lane[next];
+    machine_flow(sim.m, next, at, !l->begun);
+    if (!l->begun) {
+      l->begun = true;
+      continue;
+    }
+    l->ended = true;
+    l->stream = NONE;
+    sim.n_quiet--;
+    sim.n_streams--;
+  }
+}
+
+static void end_job(uint32_t r) {
+  double now = simgrid_get_clock();
+  catch_up(now);
+  machine_end(sim.m, r, now);
+  for (uint32_t w = machine_wake(sim.m); w != OBS_NONE; w = machine_wake(sim.m)) wake(w);
+  sim.stop = machine_finished(sim.m) || machine_stuck(sim.m);
+  for (uint32_t w = 0; sim.stop && w < sim.n_lanes; w++) wake(w);
+}
+
+/* Sends the flow, or what is left of it, and tells the observer. */
+static void flow(uint32_t r, const machine_job *j, double bytes, bool begins) {
+  if (begins) {
+    catch_up(simgrid_get_clock());
+    machine_flow(sim.m, r, simgrid_get_clock(), true);
+  }
+  if (bytes > 0) sg_host_sendto(sim.host[j->src], sim.host[j->dst], bytes * SCALE);
+  catch_up(simgrid_get_clock());
+  machine_flow(sim.m, r, simgrid_get_clock(), false);
+}
+
+/* From now on every stream is a real flow: actors that wait for quiet ones are woken to send what
+ * is left. */
+static void all_real(void) {
+  for (uint32_t r = 0; sim.n_quiet > 0 && r < sim.plat->n_engines; r++) {
+    if (sim.lane[r].stream != QUIET) continue;
+    sim.lane[r].stream = REAL;
+    sim.n_quiet--;
+    sg_sem_release(sim.lane[r].sem);
+  }
+}
+
+/* Enters the engine's stream; quiet where that is exact. */
+static void enter_stream(uint32_t r, const machine_job *j, double begin) {
+  lane *l = &sim.lane[r];
+  const est_parts *x = &j->parts;
+  catch_up(simgrid_get_clock());
+  l->begin_s = begin;
+  l->end_s = begin + (double)x->flow_B / x->route->bandwidth_Bps;
+  l->begun = l->ended = false;
+  l->stream = QUIET;
+  sim.n_quiet++;
+  if (++sim.n_streams > sim.quiet) {
+    l->stream = REAL;
+    sim.n_quiet--;
+    all_real();
+  }
+}
+
+/* Waits for time `until`; false where the wait was cut short because the stream turned real. */
+static bool wait_quiet(const lane *l, double until) {
+  for (double left = until - simgrid_get_clock(); left > 0; left = until - simgrid_get_clock())
+    if (sg_sem_acquire_timeout(l->sem, left))
+      return true;
+    else if (l->stream == REAL)
+      return false;
+  return true;
+}
+
+static void sleep_until(double t) {
+  double left = t - simgrid_get_clock();
+  if (left > 0) sg_actor_sleep_for(left);
+}
+
+static void play_compute(uint32_t r, const machine_job *j) {
+  lane *l = &sim.lane[r];
+  const est_parts *x = &j->parts;
+  double start = simgrid_get_clock(),
+         arithmetic_ends = start + x->lead_s + x->matrix_s + x->vector_s;
+  if (x->route == NULL) {
+    sleep_until(arithmetic_ends);
+    return;
+  }
+  enter_stream(r, j, start + x->lead_s + x->latency_s);
+  if (l->stream == QUIET && wait_quiet(l, fmax(arithmetic_ends, l->end_s))) return;
+  if (!l->ended) {
+    sleep_until(l->begin_s);
+    double moved = fmax(0, simgrid_get_clock() - l->begin_s) * x->route->bandwidth_Bps;
+    flow(r, j, (double)x->flow_B - moved, !l->begun);
+    l->stream = NONE;
+    sim.n_streams--;
+  }
+  sleep_until(arithmetic_ends);
+}
+
+static void play_transfer(uint32_t r, const machine_job *j) {
+  const est_parts *x = &j->parts;
+  if (x->lead_s + x->latency_s > 0) sg_actor_sleep_for(x->lead_s + x->latency_s);
+  if (x->route != NULL) flow(r, j, (double)x->flow_B, true);
+}
+
+static void resource_actor(int argc, char **argv) {
+  assert(argc == 2);
+  (void)argc;
+  uint32_t r = (uint32_t)strtoul(argv[1], NULL, 10);
+  while (!sim.stop) {
+    const machine_job *j = machine_job_of(sim.m, r);
+    if (j == NULL) {
+      sim.lane[r].idle = true;
+      sg_sem_acquire(sim.lane[r].sem);
+      continue;
+    }
+    if (r < sim.plat->n_engines)
+      play_compute(r, j);
+    else
+      play_transfer(r, j);
+    end_job(r);
+  }
+}
+
+/* How many operand streams fit on every shared link at the same time, each at its route's rate,
+ * beside all that the DMA can bring: the links of its route allow no more than the narrowest of the
+ * others. */
+static size_t quiet_streams(const platform *p) {
+  size_t quiet = p->n_engines;
+  const plat_route *dma[2] = {plat_find_route(p, plat_host_dram(p), plat_host_sram(p, 0)),
+                              plat_find_route(p, plat_host_sram(p, 0), plat_host_dram(p))};
+  for (uint32_t l = 0; l < p->n_links; l++) {
+    if (p->links[l].fatpipe) continue;
+    double widest = 0, brought = 0;
+    size_t users = 0;
+    for (size_t e = 0; e < p->n_engines; e++) {
+      const plat_route *r = plat_find_route(p, plat_host_sram(p, 0), plat_host_engine(p, e));
+      for (uint32_t i = 0; r != NULL && i < r->n_links; i++)
+        if (r->link[i] == l) users++, widest = fmax(widest, r->bandwidth_Bps);
+    }
+    for (int d = 0; d < 2; d++) {
+      double others = INFINITY;
+      bool on_it = false;
+      for (uint32_t i = 0; dma[d] != NULL && i < dma[d]->n_links; i++) {
+        const plat_link *k = &p->links[dma[d]->link[i]];
+        if (dma[d]->link[i] == l)
+          on_it = true;
+        else if (!k->fatpipe)
+          others = fmin(others, k->bandwidth_Bps);
+      }
+      if (on_it) brought = fmax(brought, others);
+    }
+    if (users == 0 || (users == 1 && brought == 0)) continue;
+    double room = p->links[l].bandwidth_Bps - brought;
+    size_t fit = room > 0 ? (size_t)(room / widest) : 0;
+    if (fit < users && fit < quiet) quiet = fit;
+  }
+  return quiet;
+}
+
+static void configure(void) {
+  static char name[] = "llamasim", quiet[] = "--log=root.thresh:critical";
+  static char *argv[] = {name, quiet, NULL};
+  int argc = 2;
+  simgrid_init(&argc, argv);
+  sg_cfg_set_string("network/model", "CM02");
+  sg_cfg_set_double("network/TCP-gamma", 0);
+  sg_cfg_set_boolean("network/crosstraffic", "no");
+  sg_cfg_set_double(TIMING_PRECISION, 1e-13);
+}
+
+/* SimGrid reads platforms from files only: the table goes through a temporary one. */
+static int load_platform(const platform *p, err *e) {
+  const char *dir = getenv("TMPDIR");
+  char path[4096];
+  snprintf(path, sizeof path, "%s/llamasim-platform-XXXXXX",
+           dir != NULL && *dir != 0 ? dir : "/tmp");
+  int fd = mkstemp(path);
+  if (fd < 0)
+    return err_set(
+        e, ERR_BAD,
+        "%s: cannot create a temporary file: %s; set TMPDIR to a folder that can be written", path,
+        strerror(errno));
+  out *o = out_memory();
+  platform scaled = *p;
+  plat_link *links = mem_alloc(p->n_links, sizeof *links);
+  memcpy(links, p->links, p->n_links * sizeof *links);
+  for (size_t i = 0; i < p->n_links; i++) links[i].bandwidth_Bps *= SCALE;
+  scaled.links = links;
+  plat_write_xml(&scaled, true, o);
+  free(links);
+  size_t len, done = 0;
+  const char *text = out_text(o, &len);
+  while (done < len) {
+    ssize_t n = write(fd, text + done, len - done);
+    if (n <= 0) break;
+    done += (size_t)n;
+  }
+  if (close(fd) != 0 || done < len)
+    err_set(e, ERR_BAD, "%s: cannot write a temporary file: %s; set TMPDIR to a folder with room",
+            path, strerror(errno));
+  else
+    simgrid_load_platform(path);
+  out_abort(o);
+  unlink(path);
+  return e->status;
+}
+
+static void find_hosts(const platform *p, arena *a) {
+  uint32_t n = plat_host_dma(p, 0) + (uint32_t)p->n_dmas;
+  sim.host = ARENA_NEW(a, sg_host_t, n);
+  for (uint32_t h = 0; h < n; h++) sim.host[h] = sg_host_by_name(plat_host_name(p, h));
+}
+
+int exec_simgrid(const dag *d, const platform *p, const policy *pol, const machine_options *opt,
+                 const observer *obs, arena *a, err *e) {
+  assert(!sim.used && "one simulation a process");
+  if (machine_new(&sim.m, d, p, pol, opt, obs, a, e)) return e->status;
+  sim.used = true;
+  configure();
+  if (load_platform(p, e)) return e->status;
+  find_hosts(p, a);
+  sim.plat = p;
+  sim.quiet = quiet_streams(p);
+  sim.n_lanes = machine_resources(sim.m);
+  sim.lane = ARENA_NEW(a, lane, sim.n_lanes);
+  machine_begin(sim.m);
+  for (uint32_t r = machine_wake(sim.m); r != OBS_NONE; r = machine_wake(sim.m)) continue;
+  if (machine_finished(sim.m) || machine_stuck(sim.m)) return machine_verdict(sim.m, e);
+  for (uint32_t r = 0; r < sim.n_lanes; r++) {
+    char number[16];
+    snprintf(number, sizeof number, "%u", r);
+    const char *argv[] = {"resource", number, NULL};
+    sim.lane[r].sem = sg_sem_init(0);
+    sg_host_t home = r < p->n_engines ? sim.host[r] : sim.host[plat_host_dma(p, 0)];
+    sg_actor_create_(number, home, resource_actor, 2, argv);
+  }
+  simgrid_run();
+  return machine_verdict(sim.m, e);
+}

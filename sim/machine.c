@@ -1,0 +1,450 @@
+#include "sim/machine.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sim/machine_state.h"
+
+/* ---- small helpers -------------------------------------------------------------------------- */
+
+static op_kind kind_of(const machine *m, uint32_t t) {
+  return (op_kind)m->task[t].kind;
+}
+
+static void heap_push(heap *h, uint32_t pos) {
+  size_t i = h->n++;
+  for (; i > 0 && h->pos[(i - 1) / 2] > pos; i = (i - 1) / 2) h->pos[i] = h->pos[(i - 1) / 2];
+  h->pos[i] = pos;
+}
+
+static uint32_t heap_pop(heap *h) {
+  uint32_t least = h->pos[0], last = h->pos[--h->n];
+  size_t i = 0;
+  for (;;) {
+    size_t c = 2 * i + 1;
+    if (c >= h->n) break;
+    if (c + 1 < h->n && h->pos[c + 1] < h->pos[c]) c++;
+    if (h->pos[c] >= last) break;
+    h->pos[i] = h->pos[c];
+    i = c;
+  }
+  h->pos[i] = last;
+  return least;
+}
+
+/* ---- SRAM ----------------------------------------------------------------------------------- */
+
+/* Takes what the task writes and what is not there yet, all of it or nothing. */
+static bool take_buffers(machine *m, uint32_t t) {
+  const dag_task *task = &m->dag->tasks[t];
+  const dag_view *w = dag_writes(m->dag, task);
+  uint32_t i = 0;
+  for (; i < task->n_writes; i++) {
+    m_buffer *b = &m->buffer[w[i].tensor];
+    if (b->plan.bytes == 0 || b->taken) continue;
+    if (!sram_take(m->sram, m->frontier, b->plan.first, b->plan.bytes)) break;
+    b->taken = true;
+    b->by = t;
+  }
+  if (i == task->n_writes) {
+    for (i = 0; i < task->n_writes; i++) {
+      m_buffer *b = &m->buffer[w[i].tensor];
+      if (b->by != t) continue;
+      b->by = OBS_NONE;
+      m->used_B += b->plan.bytes;
+      assert((double)m->used_B <= m->plat->srams[0].capacity_B);
+      if (m->obs.buffer != NULL)
+        m->obs.buffer(m->obs.self, m->now, w[i].tensor, b->plan.bytes, m->used_B, true);
+    }
+    return true;
+  }
+  while (i-- > 0) {
+    m_buffer *b = &m->buffer[w[i].tensor];
+    if (b->by != t) continue;
+    sram_untake(m->sram, m->frontier, b->plan.first, b->plan.bytes);
+    b->taken = false;
+    b->by = OBS_NONE;
+  }
+  return false;
+}
+
+/* The task used its operands for the last time; buffers without further users go back. True if any
+ * did. */
+static bool give_buffers(machine *m, uint32_t t) {
+  const dag_task *task = &m->dag->tasks[t];
+  const dag_view *v = dag_reads(m->dag, task);
+  bool any = false;
+  for (uint32_t i = 0; i < (uint32_t)task->n_reads + task->n_writes; i++) {
+    m_buffer *b = &m->buffer[v[i].tensor];
+    if (b->plan.bytes == 0 || --b->plan.users > 0 || !b->taken) continue;
+    sram_give(m->sram, m->frontier, b->plan.last, b->plan.bytes);
+    m->used_B -= b->plan.bytes;
+    any = true;
+    if (m->obs.buffer != NULL)
+      m->obs.buffer(m->obs.self, m->now, v[i].tensor, b->plan.bytes, m->used_B, false);
+  }
+  return any;
+}
+
+/* Room for the task, remembering since when it waits for it. */
+static bool admit(machine *m, uint32_t t) {
+  m_task *x = &m->task[t];
+  if (take_buffers(m, t)) {
+    if (x->state == M_BLOCKED) x->why.room_s = m->now, x->why.room_by = m->ending;
+    return true;
+  }
+  x->state = M_BLOCKED;
+  return false;
+}
+
+/* ---- starting ------------------------------------------------------------------------------- */
+
+static void start(machine *m, uint32_t t, uint32_t r) {
+  m_resource *res = &m->resource[r];
+  m_task *x = &m->task[t];
+  x->state = M_RUNNING;
+  x->why.free_s = res->free_s;
+  x->why.free_by = res->free_by;
+  res->running = true;
+  m->n_running++;
+  cost c = cost_of(m->dag, t);
+  machine_job *j = &res->job;
+  j->task = t;
+  uint32_t chip = plat_host_sram(m->plat, 0), dram = plat_host_dram(m->plat);
+  if (r < m->plat->n_engines) {
+    j->parts = est_compute(m->plat, m->dag, t, &c, r);
+    j->src = chip, j->dst = plat_host_engine(m->plat, r);
+  } else {
+    j->parts = est_transfer(m->plat, m->dag, t, &c, res->dma);
+    bool load = kind_of(m, t) == OP_LOAD;
+    j->src = load ? dram : chip, j->dst = load ? chip : dram;
+  }
+  if (m->obs.start != NULL) m->obs.start(m->obs.self, m->now, t, r, &x->why);
+  if (r != m->self) m->wake[m->n_wake++] = r;
+}
+
+/* ---- engines and prefetch ------------------------------------------------------------------- */
+
+static uint32_t queue_at(const m_resource *e, size_t i) {
+  return e->queue[i];
+}
+
+static void enqueue(machine *m, uint32_t e, uint32_t t) {
+  m_resource *res = &m->resource[e];
+  m->task[t].engine = e;
+  ARENA_PUSH(m->mem, res->queue, res->n_queue, res->cap_queue, t);
+}
+
+/* A dynamic policy is asked until the engine has `want` tasks ahead of it. */
+static void refill(machine *m, uint32_t e, size_t want) {
+  m_resource *res = &m->resource[e];
+  while (res->n_queue - res->head < want) {
+    uint32_t t = m->policy->pick(m->pol_state, e);
+    if (t == POL_NONE) return;
+    assert(m->task[t].engine == POL_ANY);
+    enqueue(m, e, t);
+  }
+}
+
+static void open_gate(machine *m, uint32_t load) {
+  m_task *x = &m->task[load];
+  x->gate_open = true;
+  x->why.gate_s = m->now;
+  x->why.gate_by = m->ending;
+  if (x->wait == 0) heap_push(&m->loads, m->order.pos[load]);
+}
+
+/* Bytes of the loads that t needs and that prefetch has not let go yet. */
+static uint64_t closed_bytes(const machine *m, uint32_t t) {
+  const dag_task *task = &m->dag->tasks[t];
+  const uint32_t *deps = dag_deps(m->dag, task);
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < task->n_deps; i++)
+    if (kind_of(m, deps[i]) == OP_LOAD && !m->task[deps[i]].gate_open)
+      bytes += machine_load_bytes(m->dag, deps[i]);
+  return bytes;
+}
+
+/* Lets the task's loads go, ahead of it on its engine. */
+static void open_loads(machine *m, uint32_t e, uint32_t t) {
+  const dag_task *task = &m->dag->tasks[t];
+  const uint32_t *deps = dag_deps(m->dag, task);
+  for (uint32_t i = 0; i < task->n_deps; i++) {
+    if (kind_of(m, deps[i]) != OP_LOAD || m->task[deps[i]].gate_open) continue;
+    uint64_t bytes = machine_load_bytes(m->dag, deps[i]);
+    m->task[t].ahead_B += bytes;
+    m->resource[e].ahead_B += bytes;
+    open_gate(m, deps[i]);
+  }
+}
+
+/* The prefetch rule of machine.h. */
+static void open_window(machine *m, uint32_t e) {
+  m_resource *res = &m->resource[e];
+  if (res->scan < res->head) res->scan = res->head;
+  uint64_t current = 0; /* what the task that is next on an idle engine waits for is not ahead */
+  if (!res->running && res->head < res->n_queue) {
+    uint32_t next = queue_at(res, res->head);
+    if (res->scan == res->head) open_loads(m, e, next), res->scan++;
+    current = m->task[next].ahead_B;
+  }
+  for (; res->scan < res->n_queue; res->scan++) {
+    uint32_t t = queue_at(res, res->scan);
+    uint64_t bytes = closed_bytes(m, t);
+    if (bytes == 0) continue;
+    if (res->ahead_B - current + bytes > m->prefetch_B) return;
+    open_loads(m, e, t);
+  }
+}
+
+/* True where the task, or a load that it needs, waits for room in SRAM. */
+static bool held_by_room(const machine *m, uint32_t t) {
+  if (m->task[t].state == M_BLOCKED) return true;
+  const dag_task *task = &m->dag->tasks[t];
+  const uint32_t *deps = dag_deps(m->dag, task);
+  for (uint32_t i = 0; m->task[t].wait > 0 && i < task->n_deps; i++) {
+    const m_task *l = &m->task[deps[i]];
+    if (l->kind == OP_LOAD && l->state < M_RUNNING && m->loads_blocked) return true;
+  }
+  return false;
+}
+
+/* Dynamic policies: the engine's head cannot go on for want of room, so the first unfinished
+ * compute task of the order takes its place, if this engine may run it. True if it did. */
+static bool escape(machine *m, uint32_t e) {
+  m_resource *res = &m->resource[e];
+  while (m->task[m->compute[m->next_compute]].state == M_DONE) m->next_compute++;
+  uint32_t f = m->compute[m->next_compute];
+  m_task *x = &m->task[f];
+  if (f == queue_at(res, res->head) || x->state >= M_RUNNING || x->wait_hard > 0) return false;
+  size_t at = res->n_queue;
+  if (x->engine == POL_ANY) {
+    uint32_t g = m->dag->tasks[f].group;
+    if (g != DAG_NO_GROUP && m->group_engine[g] != POL_ANY && m->group_engine[g] != e) return false;
+    m->policy->taken(m->pol_state, f, e);
+    enqueue(m, e, f);
+  } else if (x->engine == e) {
+    for (at = res->head; queue_at(res, at) != f;) at++;
+  } else {
+    return false;
+  }
+  memmove(res->queue + res->head + 1, res->queue + res->head,
+          (at - res->head) * sizeof *res->queue);
+  res->queue[res->head] = f;
+  if (res->scan > res->head && at >= res->scan)
+    res->scan++; /* f has not been scanned: do it here */
+  open_loads(m, e, f);
+  return true;
+}
+
+/* Starts what the engine can start now. */
+static void try_engine(machine *m, uint32_t e) {
+  m_resource *res = &m->resource[e];
+  bool dynamic = m->policy->pick != NULL;
+  for (int again = 0; again < 2; again++) {
+    if (dynamic && !res->running) refill(m, e, 1);
+    open_window(m, e);
+    if (res->running || res->head == res->n_queue) return;
+    uint32_t t = queue_at(res, res->head);
+    m_task *x = &m->task[t];
+    if (m->serial && m->order.pos[t] != m->frontier) return;
+    if (x->wait == 0 && admit(m, t)) {
+      res->head++;
+      res->ahead_B -= x->ahead_B;
+      uint32_t g = m->dag->tasks[t].group;
+      if (g != DAG_NO_GROUP) m->group_engine[g] = e;
+      if (m->serial) x->why.gate_s = m->now, x->why.gate_by = m->ending;
+      start(m, t, e);
+      open_window(m, e);
+      return;
+    }
+    if (!dynamic || !held_by_room(m, t) || !escape(m, e)) return;
+  }
+}
+
+/* ---- DMA ------------------------------------------------------------------------------------ */
+
+static void start_transfer(machine *m, heap *h, uint32_t channel) {
+  uint32_t t = m->order.task[heap_pop(h)];
+  if (m->serial) m->task[t].why.gate_s = m->now, m->task[t].why.gate_by = m->ending;
+  start(m, t, channel);
+}
+
+static void try_dma(machine *m) {
+  uint32_t first = (uint32_t)m->plat->n_engines;
+  m->loads_blocked = false;
+  for (uint32_t r = first; r < m->n_resources && m->loads.n + m->stores.n > 0; r++) {
+    if (m->resource[r].running) continue;
+    uint32_t load = m->loads.n > 0 ? m->loads.pos[0] : UINT32_MAX;
+    uint32_t store = m->stores.n > 0 ? m->stores.pos[0] : UINT32_MAX;
+    if (m->serial && load != m->frontier && store != m->frontier) return;
+    if (load < store && !m->loads_blocked) {
+      if (admit(m, m->order.task[load])) {
+        start_transfer(m, &m->loads, r);
+        continue;
+      }
+      m->loads_blocked = true;
+    }
+    if (store == UINT32_MAX || (m->serial && store != m->frontier)) return;
+    start_transfer(m, &m->stores, r);
+  }
+}
+
+/* ---- the machine's life --------------------------------------------------------------------- */
+
+/* One input of t is there. */
+static void input_done(machine *m, uint32_t t, bool from_load) {
+  m_task *x = &m->task[t];
+  x->wait--;
+  if (!from_load) x->wait_hard--;
+  if (!from_load && x->wait_hard == 0 && x->kind == OP_COMPUTE && m->policy->pick != NULL)
+    m->policy->ready(m->pol_state, t), m->anyone = true;
+  if (x->wait > 0) return;
+  x->why.ready_s = m->now;
+  x->why.ready_by = m->ending;
+  if (m->obs.ready != NULL) m->obs.ready(m->obs.self, m->now, t);
+  if (x->kind == OP_STORE) heap_push(&m->stores, m->order.pos[t]);
+  if (x->kind == OP_LOAD && x->gate_open) heap_push(&m->loads, m->order.pos[t]);
+  if (x->kind == OP_COMPUTE && x->engine != POL_ANY) m->resource[x->engine].look = true;
+}
+
+static void dispatch(machine *m) {
+  bool dynamic = m->policy->pick != NULL, anyone = m->anyone;
+  m->anyone = false;
+  for (uint32_t e = 0; e < m->plat->n_engines; e++) {
+    m_resource *res = &m->resource[e];
+    if (!res->look && !(anyone && !res->running)) continue;
+    res->look = false;
+    try_engine(m, e);
+  }
+  /* only when every idle engine had its turn may engines look ahead, as far as prefetch goes */
+  for (uint32_t e = 0; dynamic && m->prefetch > 0 && e < m->plat->n_engines; e++) {
+    m_resource *res = &m->resource[e];
+    if (!res->running) continue;
+    refill(m, e, m->prefetch);
+    open_window(m, e);
+  }
+  try_dma(m);
+}
+
+/* Room, or a frontier that moved, may let in what was refused before. */
+static void look_again(machine *m) {
+  bool dynamic = m->policy->pick != NULL;
+  for (uint32_t e = 0; e < m->plat->n_engines; e++) {
+    m_resource *res = &m->resource[e];
+    if (res->running || res->head == res->n_queue) continue;
+    if (m->serial || dynamic || m->task[queue_at(res, res->head)].state == M_BLOCKED)
+      res->look = true;
+  }
+}
+
+void machine_begin(machine *m) {
+  m->self = OBS_NONE;
+  m->ending = OBS_NONE;
+  for (uint32_t t = 0; t < m->dag->n_tasks; t++) {
+    m_task *x = &m->task[t];
+    if (x->wait == 0) {
+      if (m->obs.ready != NULL) m->obs.ready(m->obs.self, 0, t);
+      if (x->kind == OP_STORE || (x->kind == OP_LOAD && x->gate_open))
+        heap_push(x->kind == OP_STORE ? &m->stores : &m->loads, m->order.pos[t]);
+    }
+    if (x->wait_hard == 0 && x->kind == OP_COMPUTE && m->policy->pick != NULL)
+      m->policy->ready(m->pol_state, t);
+  }
+  for (uint32_t e = 0; e < m->plat->n_engines; e++) m->resource[e].look = true;
+  dispatch(m);
+}
+
+void machine_flow(machine *m, uint32_t resource, double now, bool begins) {
+  const machine_job *j = &m->resource[resource].job;
+  if (m->obs.flow != NULL)
+    m->obs.flow(m->obs.self, now, j->task, resource, j->parts.route, j->parts.flow_B, begins);
+}
+
+void machine_end(machine *m, uint32_t resource, double now) {
+  m_resource *res = &m->resource[resource];
+  uint32_t t = res->job.task;
+  m->now = now;
+  m->self = resource;
+  m->ending = t;
+  m->task[t].state = M_DONE;
+  m->n_done++;
+  m->n_running--;
+  res->running = false;
+  res->free_s = now;
+  res->free_by = t;
+  res->look = true;
+  if (m->obs.end != NULL) m->obs.end(m->obs.self, now, t, resource);
+
+  bool room = give_buffers(m, t);
+  uint32_t was = m->frontier;
+  while (m->frontier < m->dag->n_tasks && m->task[m->order.task[m->frontier]].state == M_DONE)
+    m->frontier++;
+  if (room || m->frontier != was) look_again(m);
+  bool load = kind_of(m, t) == OP_LOAD;
+  for (uint64_t s = m->succ.first[t]; s < m->succ.first[t + 1]; s++)
+    input_done(m, m->succ.succ[s], load);
+  dispatch(m);
+}
+
+size_t machine_resources(const machine *m) {
+  return m->n_resources;
+}
+
+uint32_t machine_wake(machine *m) {
+  return m->n_wake > 0 ? m->wake[--m->n_wake] : OBS_NONE;
+}
+
+const machine_job *machine_job_of(const machine *m, uint32_t resource) {
+  return m->resource[resource].running ? &m->resource[resource].job : NULL;
+}
+
+bool machine_finished(const machine *m) {
+  return m->n_done == m->dag->n_tasks;
+}
+
+bool machine_stuck(const machine *m) {
+  return m->n_running == 0 && !machine_finished(m);
+}
+
+/* What an unfinished task waits for, in words. */
+static void describe_wait(const machine *m, uint32_t t, char *text, size_t size) {
+  const m_task *x = &m->task[t];
+  const dag_task *task = &m->dag->tasks[t];
+  if (x->state == M_RUNNING) {
+    snprintf(text, size, "was started and never ended");
+  } else if (x->wait > 0) {
+    const uint32_t *deps = dag_deps(m->dag, task);
+    uint32_t i = 0;
+    while (i + 1 < task->n_deps && m->task[deps[i]].state == M_DONE) i++;
+    snprintf(text, size, "waits for %" PRIu32 " inputs, first task %" PRIu32, x->wait, deps[i]);
+  } else if (x->state == M_BLOCKED) {
+    snprintf(text, size, "waits for room in SRAM (%" PRIu64 " B in use)", m->used_B);
+  } else if (x->kind == OP_LOAD && !x->gate_open) {
+    snprintf(text, size, "waits for prefetch to let it go");
+  } else {
+    snprintf(text, size, "waits for its turn on %s",
+             x->kind == OP_COMPUTE ? "an engine" : "a DMA channel");
+  }
+}
+
+int machine_verdict(const machine *m, err *e) {
+  if (machine_finished(m)) return ERR_OK;
+  char list[2048] = "", wait[128];
+  size_t len = 0, named = 0;
+  for (size_t k = m->frontier; k < m->dag->n_tasks && named < 8 && len < sizeof list; k++) {
+    uint32_t t = m->order.task[k];
+    if (m->task[t].state == M_DONE) continue;
+    describe_wait(m, t, wait, sizeof wait);
+    len += (size_t)snprintf(list + len, sizeof list - len, "\n  task %u '%s %.80s' %s", t,
+                            op_name((op)m->dag->tasks[t].op), m->dag->tasks[t].name, wait);
+    named++;
+  }
+  return err_set(e, ERR_INTERNAL,
+                 "the simulation stopped at %.9g s with %zu of %zu tasks unfinished; this is a "
+                 "defect of llamasim, please "
+                 "report it with the command line. First unfinished tasks:%s",
+                 m->now, m->dag->n_tasks - m->n_done, m->dag->n_tasks, list);
+}

@@ -1,0 +1,87 @@
+/* machine_state.h - the inside of a machine, shared by machine.c (what happens in a run) and
+ * machine_new.c (what is prepared before it). Nobody else includes this. */
+#ifndef LS_MACHINE_STATE_H
+#define LS_MACHINE_STATE_H
+
+#include "sim/machine.h"
+#include "sim/order.h"
+#include "sim/sram.h"
+
+typedef enum m_state {
+  M_WAITING,
+  M_BLOCKED,
+  M_RUNNING,
+  M_DONE
+} m_state; /* BLOCKED: was refused room */
+
+typedef struct m_task {
+  obs_why why;
+  uint32_t wait;      /* inputs that are not there yet */
+  uint32_t wait_hard; /* of these, inputs that are no loads */
+  uint32_t engine;    /* compute: once known */
+  uint8_t state, kind;
+  bool gate_open; /* load: prefetch lets it go */
+  uint64_t ahead_B; /* compute: bytes of its loads that it was the first to let go */
+} m_task;
+
+typedef struct m_buffer {
+  order_buffer plan;
+  bool taken;
+  uint32_t by; /* while one task takes several: by which */
+} m_buffer;
+
+typedef struct m_resource {
+  machine_job job;
+  bool running;
+  bool look; /* engine: something changed that may let it start */
+  double free_s;
+  uint32_t free_by;
+  uint32_t dma;    /* channel: its DMA */
+  uint32_t *queue; /* engine: queue[head ..] are to run, those before scan had their loads let go */
+  size_t n_queue, cap_queue, head, scan;
+  uint64_t ahead_B; /* sum over the tasks from head on */
+} m_resource;
+
+typedef struct heap { /* of places, smallest first */
+  uint32_t *pos;
+  size_t n;
+} heap;
+
+/* Bytes that a load brings into SRAM. */
+uint64_t machine_load_bytes(const dag *d, uint32_t load);
+
+struct machine {
+  const dag *dag;
+  const platform *plat;
+  const policy *policy;
+  void *pol_state;
+  observer obs;
+  arena *mem;
+  dag_succ succ;
+  order order;
+  uint32_t *compute; /* the planned compute tasks; next_compute: the first that has not ended (kept
+                        by escape) */
+  size_t n_compute, next_compute;
+  uint32_t prefetch;
+  uint64_t prefetch_B; /* prefetch times the largest need of one task */
+  bool serial;
+  m_task *task;
+  m_buffer *buffer;
+  uint32_t *group_engine;
+  sram *sram;
+  uint64_t used_B;
+  m_resource *resource;
+  uint32_t n_resources;
+  heap loads, stores;
+  bool loads_blocked; /* the first load was refused room */
+  bool anyone;        /* a dynamic policy has something for any idle engine */
+  uint32_t frontier;
+  size_t n_done, n_running;
+  double now;
+  uint32_t ending; /* the task whose end is being handled, and its resource */
+  uint32_t self;
+  uint32_t *wake;
+  size_t n_wake;
+};
+
+#endif

@@ -1,0 +1,72 @@
+/* report.h - the figures of one run, gathered once, and the forms in which they are shown: summary
+ * for people, JSON, CSV, Perfetto trace. Adding a form is one file, report_*.c, and one line here.
+ *
+ * gap        makespan / lower bound - 1
+ * energy     engines: energy.<dtype> (the dtype whose rate applies) a matrix FLOP and energy.vector
+ * a vector FLOP; idle: power.idle of every engine over the whole makespan; sram: its energy a byte
+ * for operand bytes and for bytes moved in and out; dram: its energy a byte for bytes moved
+ * throughput of what was compiled: tokens_per_s = tokens * batch / makespan (decode: of all its
+ * steps); ttft_s = makespan for prefill, else 0; tpot_s = makespan / steps for decode, else 0 */
+#ifndef LS_REPORT_H
+#define LS_REPORT_H
+
+#include "sim/attribution.h"
+#include "sim/estimate.h"
+#include "sim/timeline.h"
+#include "workloads/cost.h"
+
+typedef struct report_resource {
+  const char *name, *role; /* "engine", "dma" (a channel), "link" */
+  double busy_s; /* link: bytes / bandwidth, so that utilization 1 is bandwidth * makespan moved; of
+                    a FATPIPE link, which caps each flow and is not shared, the time with at least
+                    one flow */
+  double active_s;    /* link: time with at least one flow; else busy_s */
+  double utilization; /* busy_s / makespan */
+  uint64_t tasks;     /* link: flows */
+  uint64_t
+      bytes; /* engine: operands; channel: transfers; link: as occupied, DRAM efficiency included */
+} report_resource;
+
+typedef struct report_memory {
+  const char *name;
+  double capacity_B;     /* 0: unlimited */
+  uint64_t high_water_B; /* dram: all its tensors */
+} report_memory;
+
+typedef struct report {
+  const timeline *tl;
+  const dag *dag;
+  const platform *plat;
+  cost_totals totals;
+  bounds bound;
+  double gap;
+  attribution attr;
+  report_resource *resources; /* engines, DMA channels, links, in the platform's order */
+  report_memory *memory;      /* srams, then the dram */
+  size_t n_resources, n_memory;
+  double op_s[OP_COUNT]; /* time of all tasks of an op, and how many there are */
+  uint64_t op_tasks[OP_COUNT];
+  double dma_lead_s; /* setup and latency of all transfers */
+  double energy_engine_J, energy_idle_J, energy_sram_J, energy_dram_J, energy_J;
+  double tokens_per_s, ttft_s, tpot_s;
+} report;
+
+/* Reads `tl` and `b` where they are: they must outlive the report. */
+report report_make(const timeline *tl, const bounds *b, arena *a);
+
+void report_write_json(const report *r, out *o);
+void report_print_summary(const report *r, out *o);
+
+/* The flattened report: inputs first. What the report lists is summed up by role
+ * ("resources.engine.utilization" is the mean, with ".utilization_max" beside it), but links that
+ * are nobody's port and memories stand by name, so that the columns do not depend on the number of
+ * engines, ports and channels, only on which keys were overridden and on the names of the shared
+ * links and memories. */
+void report_write_csv_header(const report *r, out *o);
+void report_write_csv_row(const report *r, out *o);
+
+/* Perfetto (Chrome JSON), as in the contract, one process a report, streamed. `n` >= 1 reports,
+ * labelled A, B, ... Needs timelines with a log. */
+void report_write_trace(const report *const *r, size_t n, out *o);
+
+#endif

@@ -1,0 +1,137 @@
+#include "workloads/cost.h"
+
+static uint64_t min_u64(uint64_t a, uint64_t b) {
+  return a < b ? a : b;
+}
+
+/* Visible (query, key) pairs of one head: sum over t < T of min(N, pos + t + 1). */
+static uint64_t pairs(uint64_t T, uint64_t N, uint64_t pos) {
+  uint64_t rising = N > pos ? min_u64(T, N - pos) : 0; /* queries that do not yet see all N */
+  return rising * pos + rising * (rising + 1) / 2 + (T - rising) * N;
+}
+
+static dtype wider(dtype a, dtype b) {
+  return dtype_bits(b) > dtype_bits(a) ? b : a;
+}
+
+static dtype tensor_dtype(const dag *d, const dag_view *v) {
+  return (dtype)d->tensors[v->tensor].dtype;
+}
+
+static uint64_t sram_bytes(const dag *d, const dag_view *v, size_t n) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < n; i++)
+    if (d->tensors[v[i].tensor].space == DAG_SRAM) bytes += dag_view_bytes(d, &v[i]);
+  return bytes;
+}
+
+static uint64_t dram_bytes(const dag *d, const dag_view *v, size_t n) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < n; i++)
+    if (d->tensors[v[i].tensor].space == DAG_DRAM) bytes += dag_view_bytes(d, &v[i]);
+  return bytes;
+}
+
+/* Arithmetic of a compute task. Scores and probabilities are (heads, T, N), cache tiles (kv heads,
+ * N, head_dim). */
+static void arithmetic(const dag *d, const dag_task *t, cost *c) {
+  const dag_view *r = dag_reads(d, t), *w = dag_writes(d, t);
+  uint64_t written = t->n_writes > 0 ? dag_view_elements(&w[0]) : 0;
+  switch ((op)t->op) {
+  case OP_RMSNORM:
+    c->vector_flops = 4 * written;
+    break;
+  case OP_MATMUL: {
+    uint64_t T = r[0].len[0], K = r[0].len[1], N = r[1].len[0];
+    c->matrix_flops = 2 * T * N * K;
+    c->mnk[0] = T, c->mnk[1] = N, c->mnk[2] = K;
+    break;
+  }
+  case OP_ROPE:
+    c->vector_flops = 3 * written;
+    break;
+  case OP_KVAPPEND:
+    break;
+  case OP_QK: {
+    uint64_t H = w[0].len[0], T = w[0].len[1], N = w[0].len[2], hd = r[1].len[2];
+    c->matrix_flops = 2 * hd * H * pairs(T, N, t->pos);
+    c->vector_flops = H * pairs(T, N, t->pos);
+    c->mnk[0] = T, c->mnk[1] = N, c->mnk[2] = hd;
+    break;
+  }
+  case OP_SOFTMAX_MAX:
+    c->vector_flops = r[0].len[0] * pairs(r[0].len[1], r[0].len[2], t->pos);
+    break;
+  case OP_SOFTMAX_EXP:
+    c->vector_flops = 3 * r[0].len[0] * pairs(r[0].len[1], r[0].len[2], t->pos);
+    break;
+  case OP_SOFTMAX_NORM:
+    c->vector_flops = r[0].len[0] * pairs(r[0].len[1], r[0].len[2], t->pos);
+    break;
+  case OP_PV: {
+    uint64_t H = r[0].len[0], T = r[0].len[1], N = r[0].len[2], hd = r[1].len[2];
+    c->matrix_flops = 2 * hd * H * pairs(T, N, t->pos);
+    c->mnk[0] = T, c->mnk[1] = hd, c->mnk[2] = N;
+    break;
+  }
+  case OP_ADD:
+    c->vector_flops = written;
+    break;
+  case OP_SILU_MUL:
+    c->vector_flops = 5 * written;
+    break;
+  default:
+    break;
+  }
+}
+
+cost cost_of(const dag *d, uint32_t task) {
+  const dag_task *t = &d->tasks[task];
+  const dag_view *r = dag_reads(d, t), *w = dag_writes(d, t);
+  cost c = {.rate = tensor_dtype(d, &r[0])};
+  if (op_kind_of((op)t->op) == OP_COMPUTE) {
+    c.operand_B = sram_bytes(d, r, t->n_reads) + sram_bytes(d, w, t->n_writes);
+    if (t->n_reads > 1) c.rate = wider(c.rate, tensor_dtype(d, &r[1]));
+    arithmetic(d, t, &c);
+  } else {
+    c.transfer_B = dram_bytes(d, r, t->n_reads) + dram_bytes(d, w, t->n_writes);
+  }
+  return c;
+}
+
+cost_totals cost_sum(const dag *d) {
+  cost_totals s = {0};
+  for (uint32_t i = 0; i < d->n_tasks; i++) {
+    const dag_task *t = &d->tasks[i];
+    op_kind kind = op_kind_of((op)t->op);
+    if (kind == OP_COMPUTE) {
+      cost c = cost_of(d, i);
+      s.compute++;
+      s.matrix_flops += c.matrix_flops;
+      s.vector_flops += c.vector_flops;
+      continue;
+    }
+    bool load = kind == OP_LOAD;
+    const dag_view *v = load ? dag_reads(d, t) : dag_writes(d, t);
+    size_t n = load ? t->n_reads : t->n_writes;
+    *(load ? &s.load : &s.store) += 1;
+    for (size_t j = 0; j < n; j++) {
+      uint64_t bytes = dag_view_bytes(d, &v[j]);
+      *(load ? &s.dram_read : &s.dram_write) += bytes;
+      switch ((dag_role)d->tensors[v[j].tensor].role) {
+      case DAG_WEIGHT:
+        s.weights += bytes;
+        break;
+      case DAG_SCALE:
+        s.scales += bytes;
+        break;
+      case DAG_KV:
+        *(load ? &s.kv_read : &s.kv_write) += bytes;
+        break;
+      default:
+        break;
+      }
+    }
+  }
+  return s;
+}

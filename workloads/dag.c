@@ -1,0 +1,175 @@
+#include "workloads/dag.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NO_WRITER UINT32_MAX
+
+/* One region written by one task; the regions of a tensor form a list, newest first. */
+struct dag_writer {
+  uint32_t task, view, next;
+};
+
+const char *dag_role_name(dag_role r) {
+  static const char *const NAME[DAG_ROLE_COUNT] = {
+#define X(id, name) [DAG_##id] = name,
+      DAG_ROLES(X)
+#undef X
+  };
+  return NAME[r];
+}
+
+const char *dag_space_name(dag_space s) {
+  static const char *const NAME[DAG_SPACE_COUNT] = {"dram", "sram"};
+  return NAME[s];
+}
+
+dag *dag_new(arena *a) {
+  dag *d = ARENA_NEW(a, dag, 1);
+  d->mem = a;
+  d->workload = (dag_workload){.model = "",
+                               .phase = "",
+                               .split = "",
+                               .attention = "",
+                               .kv_update = "",
+                               .weight_dtype = DT_BF16,
+                               .act_dtype = DT_BF16,
+                               .kv_dtype = DT_BF16};
+  return d;
+}
+
+uint32_t dag_add_tensor(dag *d, const char *name, dag_space space, dag_role role, dtype dt,
+                        uint32_t rank, const uint64_t *dim) {
+  assert(rank >= 1 && rank <= DAG_RANK && d->n_tensors < UINT32_MAX - 1);
+  dag_tensor t = {.name = name,
+                  .dim = {1, 1, 1, 1},
+                  .rank = (uint8_t)rank,
+                  .dtype = (uint8_t)dt,
+                  .role = (uint8_t)role,
+                  .space = (uint8_t)space};
+  for (uint32_t i = 0; i < rank; i++) {
+    assert(dim[i] > 0 && dim[i] < UINT32_MAX);
+    t.dim[i] = dim[i];
+  }
+  uint32_t id = (uint32_t)d->n_tensors;
+  ARENA_PUSH(d->mem, d->tensors, d->n_tensors, d->cap_tensors, t);
+  size_t heads = id;
+  ARENA_PUSH(d->mem, d->writer_head, heads, d->cap_heads, NO_WRITER);
+  return id;
+}
+
+dag_view dag_all(const dag *d, uint32_t tensor) {
+  dag_view v = {.tensor = tensor};
+  for (int i = 0; i < DAG_RANK; i++) v.len[i] = (uint32_t)d->tensors[tensor].dim[i];
+  return v;
+}
+
+dag_view dag_box(const dag *d, uint32_t tensor, const uint64_t *lo, const uint64_t *len) {
+  dag_view v = dag_all(d, tensor);
+  for (int i = 0; i < d->tensors[tensor].rank; i++) {
+    assert(len[i] > 0 && lo[i] + len[i] <= d->tensors[tensor].dim[i]);
+    v.lo[i] = (uint32_t)lo[i];
+    v.len[i] = (uint32_t)len[i];
+  }
+  return v;
+}
+
+static bool overlap(const dag_view *a, const dag_view *b) {
+  for (int i = 0; i < DAG_RANK; i++)
+    if (a->lo[i] >= b->lo[i] + b->len[i] || b->lo[i] >= a->lo[i] + a->len[i]) return false;
+  return true;
+}
+
+static int by_id(const void *a, const void *b) {
+  uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* Stores the task and its views; the caller adds its deps. */
+static uint32_t push_task(dag *d, const dag_task *t, const dag_view *reads, size_t n_reads,
+                          const dag_view *writes, size_t n_writes) {
+  assert(n_reads + n_writes <= DAG_MAX_OPERANDS && d->n_tasks < UINT32_MAX - 1);
+  dag_task task = *t;
+  task.view0 = (uint32_t)d->n_views;
+  task.n_reads = (uint8_t)n_reads;
+  task.n_writes = (uint8_t)n_writes;
+  task.dep0 = d->n_deps;
+  task.n_deps = 0;
+  if (t->group != DAG_NO_GROUP && t->group >= d->n_groups) d->n_groups = t->group + 1;
+  for (size_t i = 0; i < n_reads; i++)
+    ARENA_PUSH(d->mem, d->views, d->n_views, d->cap_views, reads[i]);
+  uint32_t id = (uint32_t)d->n_tasks;
+  for (size_t i = 0; i < n_writes; i++) {
+    uint32_t *head = &d->writer_head[writes[i].tensor];
+    struct dag_writer w = {.task = id, .view = (uint32_t)d->n_views, .next = *head};
+    *head = (uint32_t)d->n_writers;
+    ARENA_PUSH(d->mem, d->writers, d->n_writers, d->cap_writers, w);
+    ARENA_PUSH(d->mem, d->views, d->n_views, d->cap_views, writes[i]);
+  }
+  ARENA_PUSH(d->mem, d->tasks, d->n_tasks, d->cap_tasks, task);
+  return id;
+}
+
+uint32_t dag_add_task(dag *d, const dag_task *t, const dag_view *reads, size_t n_reads,
+                      const dag_view *writes, size_t n_writes) {
+  size_t first = d->n_deps;
+  for (size_t i = 0; i < n_reads; i++)
+    for (uint32_t w = d->writer_head[reads[i].tensor]; w != NO_WRITER; w = d->writers[w].next)
+      if (overlap(&reads[i], &d->views[d->writers[w].view]))
+        ARENA_PUSH(d->mem, d->deps, d->n_deps, d->cap_deps, d->writers[w].task);
+  /* sorted, once each */
+  size_t n = d->n_deps - first;
+  uint32_t *deps = d->deps + first;
+  if (n > 1) {
+    qsort(deps, n, sizeof *deps, by_id);
+    size_t kept = 1;
+    for (size_t i = 1; i < n; i++)
+      if (deps[i] != deps[kept - 1]) deps[kept++] = deps[i];
+    n = kept;
+  }
+  d->n_deps = first + n;
+  uint32_t id = push_task(d, t, reads, n_reads, writes, n_writes);
+  d->tasks[id].dep0 = first;
+  d->tasks[id].n_deps = (uint32_t)n;
+  return id;
+}
+
+uint32_t dag_add_task_deps(dag *d, const dag_task *t, const dag_view *reads, size_t n_reads,
+                           const dag_view *writes, size_t n_writes, const uint32_t *deps,
+                           size_t n_deps) {
+  uint32_t id = push_task(d, t, reads, n_reads, writes, n_writes);
+  for (size_t i = 0; i < n_deps; i++) {
+    assert(deps[i] < id && (i == 0 || deps[i - 1] < deps[i]));
+    ARENA_PUSH(d->mem, d->deps, d->n_deps, d->cap_deps, deps[i]);
+  }
+  d->tasks[id].n_deps = (uint32_t)n_deps;
+  return id;
+}
+
+uint64_t dag_view_elements(const dag_view *v) {
+  uint64_t n = 1;
+  for (int i = 0; i < DAG_RANK; i++) n *= v->len[i];
+  return n;
+}
+
+uint64_t dag_view_bytes(const dag *d, const dag_view *v) {
+  return dtype_bytes((dtype)d->tensors[v->tensor].dtype, dag_view_elements(v));
+}
+
+uint64_t dag_tensor_bytes(const dag_tensor *t) {
+  return dtype_bytes((dtype)t->dtype, t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3]);
+}
+
+dag_succ dag_successors(const dag *d, arena *a) {
+  dag_succ s = {.first = ARENA_NEW(a, uint64_t, d->n_tasks + 2),
+                .succ = ARENA_NEW(a, uint32_t, d->n_deps)};
+  /* count at [id + 2], sum up, then fill while [id + 1] walks from its start to its end */
+  for (size_t i = 0; i < d->n_deps; i++) s.first[d->deps[i] + 2]++;
+  for (size_t i = 2; i < d->n_tasks + 2; i++) s.first[i] += s.first[i - 1];
+  for (uint32_t t = 0; t < d->n_tasks; t++) {
+    const uint32_t *deps = dag_deps(d, &d->tasks[t]);
+    for (uint32_t i = 0; i < d->tasks[t].n_deps; i++) s.succ[s.first[deps[i] + 1]++] = t;
+  }
+  return s;
+}

@@ -1,0 +1,58 @@
+/* op.h - the closed set of operations that a task can be, with what every reading of the DAG needs to know of each.
+ * What an op costs is in cost.h; what it computes, in formulas, stands here, row by row:
+ *
+ *   RMSNorm      y[t,i] = x[t,i] * w[i] / sqrt(mean_i(x[t,i]^2) + eps)         reads x, w          writes y
+ *   MatMul       y[t,o] = sum_i x[t,i] * w[o,i]                                 reads x, w[, scales] writes y
+ *   RoPE         rotates pairs of each head by position (task.pos + t)          reads x             writes y
+ *   KVAppend     copies new rows into the cache tile behind the past ones       reads k or v        writes tile
+ *   QK           s[h,t,j] = q[t,h,:] . k[h/g,j,:] / sqrt(head_dim), causal      reads q, k tile     writes s
+ *   SoftmaxMax   m[h,t] = max_j s[h,t,j] over visible j                         reads s             writes m
+ *   SoftmaxExp   e[h,t,j] = exp(s - m), l[h,t] = sum_j e                        reads s, m          writes e, l
+ *   SoftmaxNorm  p[h,t,j] = e / l                                               reads e, l          writes p
+ *   PV           o[t,h,:] = sum_j p[h,t,j] * v[h/g,j,:]                         reads p, v tile     writes o
+ *   Add          y = a + b                                                      reads a, b          writes y
+ *   SiLUMul      y = gate / (1 + exp(-gate)) * up                               reads gate, up      writes y
+ *   Load*, Store*  a copy between DRAM and SRAM by DMA; reads views, writes views of the same shapes
+ *
+ * g = heads per KV head. Key j is visible to the query at position p if j <= p. */
+#ifndef LS_OP_H
+#define LS_OP_H
+
+typedef enum op_kind { OP_COMPUTE, OP_LOAD, OP_STORE, OP_KIND_COUNT } op_kind;
+
+/* id, name (also in traces and JSON), kind, class (the trace's `cat`), what it is */
+#define OPS(X)                                                                                     \
+  X(RMSNORM, "RMSNorm", OP_COMPUTE, "vector", "root-mean-square normalisation")                    \
+  X(MATMUL, "MatMul", OP_COMPUTE, "matmul", "linear layer, or a piece of its output columns")      \
+  X(ROPE, "RoPE", OP_COMPUTE, "vector", "rotary position embedding of queries or keys")            \
+  X(KVAPPEND, "KVAppend", OP_COMPUTE, "vector", "copies new K or V rows into the cache tile")      \
+  X(QK, "QK", OP_COMPUTE, "matmul", "attention scores: dot products of queries with keys, scaled") \
+  X(SOFTMAX_MAX, "SoftmaxMax", OP_COMPUTE, "vector", "softmax pass 1: maximum of each row")        \
+  X(SOFTMAX_EXP, "SoftmaxExp", OP_COMPUTE, "vector", "softmax pass 2: exp(s - max) and its sum")   \
+  X(SOFTMAX_NORM, "SoftmaxNorm", OP_COMPUTE, "vector", "softmax pass 3: division by the sum")      \
+  X(PV, "PV", OP_COMPUTE, "matmul", "attention output: probabilities times values")                \
+  X(ADD, "Add", OP_COMPUTE, "vector", "residual addition")                                         \
+  X(SILU_MUL, "SiLUMul", OP_COMPUTE, "vector", "SiLU(gate) times up")                              \
+  X(LOAD_WEIGHT, "LoadWeight", OP_LOAD, "load", "weights (and their scales), DRAM to SRAM")        \
+  X(LOAD_KV, "LoadKV", OP_LOAD, "load", "past rows of the K or V cache, DRAM to SRAM")             \
+  X(LOAD_ACT, "LoadAct", OP_LOAD, "load", "input activations, DRAM to SRAM")                       \
+  X(STORE_KV, "StoreKV", OP_STORE, "store", "new rows of the K or V cache, SRAM to DRAM")          \
+  X(STORE_ACT, "StoreAct", OP_STORE, "store", "output activations, SRAM to DRAM")
+
+typedef enum op {
+#define X(id, name, kind, cls, text) OP_##id,
+  OPS(X)
+#undef X
+      OP_COUNT
+} op;
+
+const char *op_name(op o);
+const char *op_class(op o);
+const char *op_text(op o);
+op_kind op_kind_of(op o);
+/* OP_COUNT where `name` is none. */
+op op_parse(const char *name);
+/* "compute", "load", "store" */
+const char *op_kind_name(op_kind k);
+
+#endif
