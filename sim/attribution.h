@@ -3,18 +3,27 @@
  *
  * The walk stands on a task and covers its span, phase by phase:
  *   compute   overhead_s: the engine's task overhead. The rest is limited by the slower of
- * arithmetic and operand stream: sram_s where the stream took longer, else matrix_s and vector_s in
- * proportion to their share transfer  overhead_s: DMA setup; dram_s: latency and flow Then it goes
- * to what let the task start at that time, the last condition to be met (observer.h), in case of a
- * tie the first named: its inputs (the producer that ended last), the prefetch gate (the task whose
- * end opened it), room in SRAM (the time since it could otherwise have started is wait_sram_full_s;
- * the walk goes on from there), a free engine or channel (the task that held it). While it covers a
- * task that only held the resource, then from the moment at which the waiting task could otherwise
- * have started, time counts as the holder's own cause if the resource class was saturated, and else
- * as waiting: wait_engine_s  a ready task waited for its engine while another engine stood idle
- * (placement or grouping) wait_dma_s     a transfer waited for a channel in setup or latency while
- * the DRAM moved nothing (more channels would help); where it did move something, that is dram_s A
- * start later than all its conditions explain counts as overhead_s of the task before the gap.
+ *             arithmetic and operand stream: sram_s where the stream took longer, else matrix_s
+ *             and vector_s in proportion to their share
+ *   transfer  overhead_s: DMA setup; dram_s: latency and flow
+ *
+ * Then it goes to what let the task start at that time, the last condition to be met (observer.h),
+ * in case of a tie the first named:
+ *   inputs    the producer that ended last
+ *   prefetch  the task whose end opened the gate
+ *   room      in SRAM: the time since the task could otherwise have started is wait_sram_full_s;
+ *             the walk goes on from there, with the last of the other conditions
+ *   free      the task that held the engine or channel
+ *
+ * While it covers a task that only held the resource, then from the moment at which the waiting
+ * task could otherwise have started, time counts as the holder's own cause if the resource class
+ * was saturated, and else as waiting:
+ *   wait_engine_s  a ready task waited for its engine while another engine stood idle (placement
+ *                  or grouping)
+ *   wait_dma_s     a transfer waited for a channel in setup or latency while the DRAM moved nothing
+ *                  (more channels would help); where it did move something, that is dram_s
+ *
+ * A start later than all its conditions explain counts as overhead_s of the task before the gap.
  * Times telescope, so the causes sum to the makespan (compensated sums: to 1e-12 at any length).
  * Every hop goes to a task that was over when the other started, and none is stood on twice, so the
  * walk ends. */

@@ -133,7 +133,9 @@ static uint32_t queue_at(const m_resource *e, size_t i) {
 
 static void enqueue(machine *m, uint32_t e, uint32_t t) {
   m_resource *res = &m->resource[e];
+  uint32_t g = m->dag->tasks[t].group;
   m->task[t].engine = e;
+  if (g != DAG_NO_GROUP) m->group_engine[g] = e;
   ARENA_PUSH(m->mem, res->queue, res->n_queue, res->cap_queue, t);
 }
 
@@ -253,8 +255,6 @@ static void try_engine(machine *m, uint32_t e) {
     if (x->wait == 0 && admit(m, t)) {
       res->head++;
       res->ahead_B -= x->ahead_B;
-      uint32_t g = m->dag->tasks[t].group;
-      if (g != DAG_NO_GROUP) m->group_engine[g] = e;
       if (m->serial) x->why.gate_s = m->now, x->why.gate_by = m->ending;
       start(m, t, e);
       open_window(m, e);
@@ -310,7 +310,7 @@ static void input_done(machine *m, uint32_t t, bool from_load) {
   if (x->kind == OP_COMPUTE && x->engine != POL_ANY) m->resource[x->engine].look = true;
 }
 
-static void dispatch(machine *m) {
+static void try_engines(machine *m) {
   bool dynamic = m->policy->pick != NULL, anyone = m->anyone;
   m->anyone = false;
   for (uint32_t e = 0; e < m->plat->n_engines; e++) {
@@ -321,12 +321,30 @@ static void dispatch(machine *m) {
   }
   /* only when every idle engine had its turn may engines look ahead, as far as prefetch goes */
   for (uint32_t e = 0; dynamic && m->prefetch > 0 && e < m->plat->n_engines; e++) {
-    m_resource *res = &m->resource[e];
-    if (!res->running) continue;
+    if (!m->resource[e].running) continue;
     refill(m, e, m->prefetch);
     open_window(m, e);
   }
-  try_dma(m);
+}
+
+/* A load was refused room: an idle engine that waits for it may have to make way (escape). */
+static bool make_way(machine *m) {
+  bool any = false;
+  if (m->policy->pick == NULL || !m->loads_blocked) return false;
+  for (uint32_t e = 0; e < m->plat->n_engines; e++) {
+    m_resource *res = &m->resource[e];
+    if (res->running || res->head == res->n_queue) continue;
+    if (!held_by_room(m, queue_at(res, res->head)) || !escape(m, e)) continue;
+    res->look = any = true;
+  }
+  return any;
+}
+
+static void dispatch(machine *m) {
+  do {
+    try_engines(m);
+    try_dma(m);
+  } while (make_way(m));
 }
 
 /* Room, or a frontier that moved, may let in what was refused before. */

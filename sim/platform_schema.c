@@ -194,8 +194,14 @@ static int walk_attributes(const walk *w, const xmlNode *n, const content *c) {
   return ERR_OK;
 }
 
+static int namespaced(const walk *w, const xmlNode *n) {
+  const char *uri = n->ns->href == NULL ? "" : (const char *)n->ns->href;
+  return FAULT(w, n, "<%.80s> is in the namespace '%.80s'; a platform has none: remove xmlns",
+               name_of(n), uri);
+}
+
 static const xmlNode *group_find(const group *g, const xmlNode *child) {
-  for (size_t i = 0; i < g->n && child->ns == NULL; i++)
+  for (size_t i = 0; i < g->n; i++)
     if (strcmp(g->names[i], name_of(child)) == 0) return g->elements[i];
   return NULL;
 }
@@ -223,6 +229,7 @@ static int walk_children(const walk *w, const xmlNode *n, const content *c) {
       if (walk_text(w, n, x) != ERR_OK) return w->e->status;
       continue;
     }
+    if (x->ns != NULL) return namespaced(w, x);
     size_t g = 0;
     const xmlNode *definition = NULL;
     for (; g < c->n_groups && (definition = group_find(&c->groups[g], x)) == NULL;) g++;
@@ -266,10 +273,14 @@ static int explain(const char *where, const xmlNode *root, err *e) {
     if (is(n, "start")) collect(&w, n, (place){0}, &c);
   assert(c.n_groups == 1 && c.groups[0].n == 1);
   const xmlNode *definition = group_find(&c.groups[0], root);
-  int status = definition == NULL
-                   ? FAULT(&w, root, "the outermost element is <%.80s>; it must be <%s>",
-                           name_of(root), c.groups[0].names[0])
-                   : walk_element(&w, root, definition);
+  int status = ERR_OK;
+  if (root->ns != NULL)
+    status = namespaced(&w, root);
+  else if (definition != NULL)
+    status = walk_element(&w, root, definition);
+  else
+    status = FAULT(&w, root, "the outermost element is <%.80s>; it must be <%s>", name_of(root),
+                   c.groups[0].names[0]);
   arena_free(&scratch);
   xmlFreeDoc(schema);
   return status;

@@ -41,6 +41,8 @@ static void refuse(void *context, const char *what) {
 #define NO_DECLARATIONS                                                                            \
   "declarations inside DOCTYPE (entities, elements, attributes) are not allowed; remove [...]"
 
+#define DOCTYPE "<!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">"
+
 /* Refusing the declaration, rather than a use, leaves nothing to expand. */
 static void on_entity(void *ctx, const xmlChar *name, int type, const xmlChar *public_id,
                       const xmlChar *system_id, xmlChar *text) {
@@ -78,13 +80,11 @@ static void on_doctype(void *ctx, const xmlChar *name, const xmlChar *public_id,
   size_t n = system_id == NULL ? 0 : strlen((const char *)system_id);
   bool ours = system_id == NULL ||
               (n >= strlen(DTD) && strcmp((const char *)system_id + n - strlen(DTD), DTD) == 0);
-  if (public_id != NULL || !ours || strcmp((const char *)name, "platform") != 0)
-    refuse(
-        ctx,
-        "DOCTYPE must be <!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">, or left "
-        "out");
-  else
-    xmlSAX2InternalSubset(ctx, name, public_id, system_id); /* comments in [...] need an owner */
+  if (public_id != NULL || !ours || strcmp((const char *)name, "platform") != 0) {
+    refuse(ctx, "DOCTYPE must be " DOCTYPE ", or left out");
+    return;
+  }
+  xmlSAX2InternalSubset(ctx, name, public_id, system_id); /* owns the comments in a [...] */
 }
 
 /* libxml2 gives an element the line where its tag ends, in 16 bits. We look for the start: a tag

@@ -1,12 +1,14 @@
 /* report.h - the figures of one run, gathered once, and the forms in which they are shown: summary
  * for people, JSON, CSV, Perfetto trace. Adding a form is one file, report_*.c, and one line here.
  *
- * gap        makespan / lower bound - 1
- * energy     engines: energy.<dtype> (the dtype whose rate applies) a matrix FLOP and energy.vector
- * a vector FLOP; idle: power.idle of every engine over the whole makespan; sram: its energy a byte
- * for operand bytes and for bytes moved in and out; dram: its energy a byte for bytes moved
- * throughput of what was compiled: tokens_per_s = tokens * batch / makespan (decode: of all its
- * steps); ttft_s = makespan for prefill, else 0; tpot_s = makespan / steps for decode, else 0 */
+ *   gap         makespan / lower bound - 1
+ *   energy      engines: energy.<dtype> (the dtype whose rate applies) a matrix FLOP, energy.vector
+ *               a vector FLOP; idle: power.idle of every engine over the whole makespan; sram: its
+ *               energy a byte for operand bytes and for bytes moved in and out; dram: its energy a
+ *               byte for bytes moved
+ *   throughput  of what was compiled: tokens_per_s = tokens * batch / makespan (decode: of all its
+ *               steps); ttft_s = makespan for prefill, else 0; tpot_s = makespan / steps for
+ *               decode, else 0 */
 #ifndef LS_REPORT_H
 #define LS_REPORT_H
 
@@ -15,16 +17,16 @@
 #include "sim/timeline.h"
 #include "workloads/cost.h"
 
+/* Of a link, busy_s is bytes / bandwidth, so that utilization 1 means bandwidth * makespan moved;
+ * of a FATPIPE link, which caps each flow and is not shared, it is active_s. Bytes are operands of
+ * an engine, transfers of a channel, and of a link what occupied it, DRAM efficiency included. */
 typedef struct report_resource {
   const char *name, *role; /* "engine", "dma" (a channel), "link" */
-  double busy_s; /* link: bytes / bandwidth, so that utilization 1 is bandwidth * makespan moved; of
-                    a FATPIPE link, which caps each flow and is not shared, the time with at least
-                    one flow */
+  double busy_s;
   double active_s;    /* link: time with at least one flow; else busy_s */
   double utilization; /* busy_s / makespan */
   uint64_t tasks;     /* link: flows */
-  uint64_t
-      bytes; /* engine: operands; channel: transfers; link: as occupied, DRAM efficiency included */
+  uint64_t bytes;
 } report_resource;
 
 typedef struct report_memory {

@@ -14,8 +14,7 @@
 
 typedef struct tl_record {
   double start_s, end_s;
-  double flow_start_s,
-      flow_end_s; /* the transfer or operand stream; both = start_s where there was none */
+  double flow_start_s, flow_end_s; /* transfer or operand stream; both = start_s without one */
   obs_why why;
   const plat_route *route; /* that its data took; NULL where it moved nothing */
   uint64_t flow_B;         /* bytes that occupied the route */
@@ -49,8 +48,8 @@ typedef struct tl_resource { /* engine or DMA channel */
   const char *role;          /* "engine", "dma" */
   uint32_t host;             /* index of the engine, or of the DMA that the channel belongs to */
   double busy_s;
-  uint64_t tasks,
-      bytes; /* bytes: of its flows, as occupied (see tl_link); report.h has the plain ones */
+  uint64_t tasks;
+  uint64_t bytes; /* of its flows, as occupied: report.h has the plain ones */
 } tl_resource;
 
 typedef struct tl_link {
@@ -65,8 +64,8 @@ typedef struct timeline {
   const dag *dag;
   const platform *plat;
   const char *scheduler;
-  uint32_t prefetch; /* options of the run, for the reports: whoever runs sets them; 2 and 0 until
-                        then */
+  /* Options of the run, for the reports. Whoever runs sets them; 2 and 0 until then. */
+  uint32_t prefetch;
   uint64_t seed;
   double makespan_s;
   tl_record *records;     /* n_tasks */

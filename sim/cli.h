@@ -1,0 +1,129 @@
+/* cli.h - the command line: one table of options and one of commands. An option has one meaning,
+ * one default and one range, whichever commands take it; values are checked here, before anything
+ * is read or run.
+ *
+ * `--opt value` and `--opt=value` are the same; `--` ends the options; an option stands once, but
+ * for --set. What the contract names and this version cannot do yet (`later`) is refused as such.
+ */
+#ifndef LS_CLI_H
+#define LS_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sim/base/arena.h"
+#include "sim/base/err.h"
+
+typedef enum cli_kind {
+  CLI_FLAG,
+  CLI_TEXT,   /* checked by whoever reads it */
+  CLI_CHOICE, /* one of the words of `value`, parted by '|' */
+  CLI_NUMBER  /* a whole number from lo to hi */
+} cli_kind;
+
+#define CLI_MAX_LENGTH ((uint64_t)1 << 24)
+
+/* id, name, kind, value, later, default, lo, hi, help */
+#define CLI_OPTIONS(X)                                                                             \
+  X(MODEL, "model", CLI_TEXT, "M", "", "llama-3.2-1b", 0, 0,                                       \
+    "model: a built-in name, a config.json or params.json, or a folder with one")                  \
+  X(PLATFORM, "platform", CLI_TEXT, "F", "", "platforms/npu4.xml", 0, 0,                           \
+    "platform: an XML file, or the name of a shipped one")                                         \
+  X(SET, "set", CLI_TEXT, "KEY=VALUE", "", "", 0, 0,                                               \
+    "changes the platform, e.g. engines=8, dram.bandwidth=102.4GBps; repeatable")                  \
+  X(PHASE, "phase", CLI_CHOICE, "decode|prefill", "hybrid", "decode", 0, 0,                        \
+    "decode: new tokens after a cached past; prefill: a prompt, nothing cached")                   \
+  X(PAST, "past", CLI_NUMBER, "N", "", "", 0, CLI_MAX_LENGTH,                                      \
+    "rows in the KV cache before the step (default: 4; prefill: 0)")                               \
+  X(TOKENS, "tokens", CLI_NUMBER, "T", "", "", 1, CLI_MAX_LENGTH,                                  \
+    "new tokens of each sequence (default: 1; prefill: 512)")                                      \
+  X(STEPS, "steps", CLI_CHOICE, "1", "*", "1", 0, 0, "forward passes")                             \
+  X(BATCH, "batch", CLI_NUMBER, "B", "", "1", 1, 1024, "sequences")                                \
+  X(LAYERS, "layers", CLI_NUMBER, "N", "all", "1", 1, 1024, "blocks, one after the other")         \
+  X(LAYER, "layer", CLI_NUMBER, "I", "", "0", 0, 1023, "the first of them")                        \
+  X(DTYPE, "dtype", CLI_TEXT, "D", "", "bf16", 0, 0,                                               \
+    "f32 f16 bf16 int8 int4 for weights, activations and KV at once, or w8a8 w8a16 w4a16 w4a8")    \
+  X(KV_DTYPE, "kv-dtype", CLI_TEXT, "D", "", "", 0, 0,                                             \
+    "of the KV cache (default: as --dtype has it)")                                                \
+  X(SPLIT, "split", CLI_CHOICE, "none|op|head", "tile", "head", 0, 0,                              \
+    "tasks: all on one engine; whole ops; by head, and linear layers by output columns")           \
+  X(ATTENTION, "attention", CLI_CHOICE, "three-pass", "flash", "three-pass", 0, 0,                 \
+    "how softmax is computed")                                                                     \
+  X(KV_UPDATE, "kv-update", CLI_CHOICE, "smart-mask", "shift-pointer", "smart-mask", 0, 0,         \
+    "how new rows get into the KV cache")                                                          \
+  X(SCHEDULER, "scheduler", CLI_TEXT, "NAME", "", "heft", 0, 0,                                    \
+    "who decides what runs where; `llamasim schedulers` lists them")                               \
+  X(PREFETCH, "prefetch", CLI_NUMBER, "N", "", "2", 0, 1048576,                                    \
+    "how many tasks ahead of an engine's present one may load their operands")                     \
+  X(RESIDENT, "resident", CLI_CHOICE, "none", "weights|kv|all", "none", 0, 0,                      \
+    "what stays in SRAM between steps")                                                            \
+  X(SEED, "seed", CLI_NUMBER, "N", "", "0", 0, UINT64_MAX, "seed of all randomness")               \
+  X(FORMAT, "format", CLI_CHOICE, "json", "dot|chakra", "json", 0, 0, "of the DAG")                \
+  X(OUT, "out", CLI_TEXT, "F", "", "-", 0, 0,                                                      \
+    "also -o F; where the DAG goes; - is standard output")                                         \
+  X(REPORT, "report", CLI_TEXT, "F", "", "", 0, 0, "writes the report as JSON")                    \
+  X(TRACE, "trace", CLI_TEXT, "F", "", "", 0, 0,                                                   \
+    "writes a timeline for Perfetto (ui.perfetto.dev); gzipped where F ends in .gz")               \
+  X(CSV, "csv", CLI_TEXT, "F", "", "", 0, 0,                                                       \
+    "appends the report as a row; creates the file, with a header, where there is none")           \
+  X(QUIET, "quiet", CLI_FLAG, "", "", "", 0, 0, "no progress messages")                            \
+  X(PROGRESS, "progress", CLI_FLAG, "", "", "", 0, 0,                                              \
+    "progress messages even where standard error is no terminal")                                  \
+  X(HELP, "help", CLI_FLAG, "", "", "", 0, 0, "this text")
+
+typedef enum cli_opt {
+#define X(id, name, kind, value, later, standard, lo, hi, help) CLI_##id,
+  CLI_OPTIONS(X)
+#undef X
+      CLI_OPT_COUNT
+} cli_opt;
+
+typedef struct cli_option {
+  const char *name;
+  cli_kind kind;
+  const char *value, *later,
+      *standard; /* standard: the default; "" where there is none or it depends */
+  uint64_t lo, hi;
+  const char *help;
+} cli_option;
+
+const cli_option *cli_option_at(cli_opt o);
+
+typedef struct cli cli;
+
+typedef struct cli_command {
+  const char *name;
+  const char *operand; /* as in help: "DAG.json"; "" where it takes none; "[COMMAND]" where it may
+                          have one */
+  const char *text;    /* one line */
+  const char *more;    /* what else help should say, or "" */
+  const char *example;
+  int (*run)(const cli *c, arena *a, err *e);
+  cli_opt options[CLI_OPT_COUNT + 1]; /* ended by CLI_OPT_COUNT */
+} cli_command;
+
+/* Ended by one without a name. */
+extern const cli_command CLI_COMMANDS[];
+/* NULL where there is none of that name. */
+const cli_command *cli_find_command(const char *name);
+
+/* A command line that was understood. */
+struct cli {
+  const cli_command *command;
+  const char *operand; /* NULL: none */
+  bool given[CLI_OPT_COUNT];
+  const char *value[CLI_OPT_COUNT]; /* the default where not given; "" where there is none */
+  uint64_t number[CLI_OPT_COUNT];   /* of CLI_NUMBER options that have a value */
+  const char **set;                 /* --set, in order */
+  size_t n_set, cap_set;
+};
+
+/* argv without the program's name. Errors (ERR_BAD) say what is accepted, and what may have been
+ * meant. */
+ERR_CHECK int cli_parse(int argc, char **argv, cli *c, arena *a, err *e);
+
+/* " (did you mean 'x'?)" for the nearest of n names, or "" where none is near. */
+const char *cli_nearest(const char *got, const char *const *names, size_t n, arena *a);
+
+#endif

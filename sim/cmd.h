@@ -1,0 +1,65 @@
+/* cmd.h - the commands, and what they share. Each returns an exit status and leaves the printing of
+ * errors to main.c. */
+#ifndef LS_CMD_H
+#define LS_CMD_H
+
+#include "sim/base/file.h"
+#include "sim/cli.h"
+#include "sim/platform.h"
+#include "sim/policy.h"
+#include "workloads/dag.h"
+
+int cmd_run(const cli *c, arena *a, err *e);
+int cmd_simulate(const cli *c, arena *a, err *e);
+int cmd_compile(const cli *c, arena *a, err *e);
+int cmd_inspect(const cli *c, arena *a, err *e);
+int cmd_models(const cli *c, arena *a, err *e);
+int cmd_schedulers(const cli *c, arena *a, err *e);
+int cmd_ops(const cli *c, arena *a, err *e);
+int cmd_help(const cli *c, arena *a, err *e);
+
+/* Reads --platform and applies every --set. */
+ERR_CHECK int cmd_load_platform(const cli *c, platform *p, arena *a, err *e);
+
+/* Reads --model and compiles the step that the options describe for this platform. The DAG is
+ * checked. */
+ERR_CHECK int cmd_compile_dag(const cli *c, const platform *p, dag **d, arena *a, err *e);
+
+/* --scheduler */
+ERR_CHECK int cmd_find_policy(const cli *c, const policy **p, arena *a, err *e);
+
+/* A line on standard error, where the options and the terminal allow; `tasks`: how large the job
+ * is. */
+void cmd_progress(const cli *c, size_t tasks, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Prints by `print` to standard output; its failure is an error like any other. */
+#define CMD_PRINT(call)                                                                            \
+  do {                                                                                             \
+    out *o = out_open("-", e);                                                                     \
+    if (o == NULL) return e->status;                                                               \
+    call;                                                                                          \
+    return out_close(o, e);                                                                        \
+  } while (0)
+
+/* The files of a run: opened together before it, finished together after it, so that a path that
+ * cannot be written fails at once, and a run that fails leaves nothing behind. */
+typedef enum cmd_file { CMD_REPORT, CMD_TRACE, CMD_CSV, CMD_FILE_COUNT } cmd_file;
+
+typedef struct cmd_files {
+  out *o[CMD_FILE_COUNT]; /* NULL: not asked for, or finished */
+  const char *path[CMD_FILE_COUNT];
+  bool to_stdout; /* one of them goes there */
+} cmd_files;
+
+/* Refuses one path given twice, and a path that is also an input. */
+ERR_CHECK int cmd_files_open(const cli *c, cmd_files *f, arena *a, err *e);
+void cmd_files_abort(cmd_files *f);
+/* Closes all, or aborts those after the first that fails. */
+ERR_CHECK int cmd_files_close(cmd_files *f, err *e);
+
+/* Before its row, a CSV needs what the file had so far, or the header where it had nothing. Refuses
+ * another header. */
+ERR_CHECK int cmd_csv_begin(cmd_files *f, const char *header, size_t len, arena *a, err *e);
+
+#endif

@@ -1,0 +1,91 @@
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sim/cmd.h"
+#include "sim/platform_xml.h"
+#include "workloads/block.h"
+#include "workloads/model.h"
+
+/* Progress of jobs smaller than this is over before it is read. */
+enum { BIG_JOB = 20000 };
+
+void cmd_progress(const cli *c, size_t tasks, const char *fmt, ...) {
+  bool wanted = c->given[CLI_PROGRESS] || (tasks >= BIG_JOB && isatty(STDERR_FILENO));
+  if (!wanted || c->given[CLI_QUIET]) return;
+  va_list ap;
+  va_start(ap, fmt);
+  fputs("llamasim: ", stderr);
+  vfprintf(stderr, fmt, ap);
+  fputc('\n', stderr);
+  va_end(ap);
+}
+
+int cmd_load_platform(const cli *c, platform *p, arena *a, err *e) {
+  if (plat_load(c->value[CLI_PLATFORM], p, a, e)) return e->status;
+  for (size_t i = 0; i < c->n_set; i++)
+    if (plat_set(p, c->set[i], a, e)) return e->status;
+  return ERR_OK;
+}
+
+int cmd_find_policy(const cli *c, const policy **p, arena *a, err *e) {
+  const char *name = c->value[CLI_SCHEDULER], *all = "", *names[32];
+  *p = pol_find(name);
+  if (*p != NULL) return ERR_OK;
+  size_t n = pol_count() < 32 ? pol_count() : 32;
+  for (size_t i = 0; i < n; i++) {
+    names[i] = pol_at(i)->name;
+    all = arena_printf(a, "%s %s", all, names[i]);
+  }
+  return err_set(e, ERR_BAD, "--scheduler: unknown scheduler '%s'%s; there are:%s", name,
+                 cli_nearest(name, names, n, a), all);
+}
+
+static int workload_options(const cli *c, wl_options *o, err *e) {
+  *o = wl_defaults();
+  bool prefill = strcmp(c->value[CLI_PHASE], "prefill") == 0;
+  o->phase = c->value[CLI_PHASE];
+  o->past = c->given[CLI_PAST] ? c->number[CLI_PAST] : prefill ? 0 : 4;
+  o->tokens = c->given[CLI_TOKENS] ? c->number[CLI_TOKENS] : prefill ? 512 : 1;
+  o->batch = c->number[CLI_BATCH];
+  o->layers = c->number[CLI_LAYERS];
+  o->first_layer = c->number[CLI_LAYER];
+  o->split = wl_split_parse(c->value[CLI_SPLIT]);
+  if (wl_dtype_parse(c->value[CLI_DTYPE], &o->weight_dtype, &o->act_dtype, &o->kv_dtype, e))
+    return err_prefix(e, "--dtype");
+  if (!c->given[CLI_KV_DTYPE]) return ERR_OK;
+  dtype weight, act;
+  dtype known = dtype_parse(c->value[CLI_KV_DTYPE]);
+  if (known == DT_COUNT || known == DT_INT32)
+    return err_set(e, ERR_BAD,
+                   "--kv-dtype: unknown dtype '%s'; write one of f32 f16 bf16 int8 int4",
+                   c->value[CLI_KV_DTYPE]);
+  return wl_dtype_parse(c->value[CLI_KV_DTYPE], &weight, &act, &o->kv_dtype, e);
+}
+
+int cmd_compile_dag(const cli *c, const platform *p, dag **d, arena *a, err *e) {
+  model *m = ARENA_NEW(a, model, 1);
+  wl_options o;
+  if (workload_options(c, &o, e) || model_load(c->value[CLI_MODEL], m, a, e)) return e->status;
+  double room = p->srams[0].capacity_B;
+  wl_target t = {.engines = (uint32_t)p->n_engines,
+                 .sram_B = room < 9e18 ? (uint64_t)room : (uint64_t)9e18};
+  if (wl_compile(m, &o, &t, d, a, e)) return e->status;
+  return dag_check(*d, m->name, e);
+}
+
+int cmd_compile(const cli *c, arena *a, err *e) {
+  platform p;
+  dag *d;
+  const policy *pol;
+  if (cmd_find_policy(c, &pol, a, e) || cmd_load_platform(c, &p, a, e)) return e->status;
+  out *o = out_open(c->value[CLI_OUT], e);
+  if (o == NULL) return e->status;
+  if (cmd_compile_dag(c, &p, &d, a, e)) {
+    out_abort(o);
+    return e->status;
+  }
+  cmd_progress(c, d->n_tasks, "compiled %zu tasks; writing %s", d->n_tasks, c->value[CLI_OUT]);
+  dag_write_json(d, o);
+  return out_close(o, e);
+}

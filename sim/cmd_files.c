@@ -1,0 +1,115 @@
+#include <string.h>
+#include <sys/stat.h>
+
+#include "sim/cmd.h"
+
+static const cli_opt OPTION[CMD_FILE_COUNT] = {
+    [CMD_REPORT] = CLI_REPORT, [CMD_TRACE] = CLI_TRACE, [CMD_CSV] = CLI_CSV};
+
+enum { CSV_LIMIT = 1 << 30 };
+
+static bool is_stdout(const char *path) {
+  return strcmp(path, "-") == 0 || strcmp(path, "/dev/stdout") == 0;
+}
+
+/* Is it where only whole files are replaced, and not a device, a pipe or a descriptor of the
+ * caller's? */
+static bool is_plain_file(const char *path) {
+  struct stat st;
+  if (is_stdout(path) || strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0)
+    return false;
+  return stat(path, &st) != 0 || S_ISREG(st.st_mode);
+}
+
+/* Do two paths name one file? Where it does not exist yet, its folder and name decide. */
+static bool same_file(const char *a, const char *b, arena *mem) {
+  if (is_stdout(a) || is_stdout(b)) return is_stdout(a) && is_stdout(b);
+  if (!is_plain_file(a) || !is_plain_file(b)) return false;
+  if (strcmp(a, b) == 0) return true;
+  struct stat x, y;
+  bool has_a = stat(a, &x) == 0, has_b = stat(b, &y) == 0;
+  if (has_a || has_b) return has_a && has_b && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+  const char *end_a = strrchr(a, '/'), *end_b = strrchr(b, '/');
+  if (strcmp(end_a != NULL ? end_a + 1 : a, end_b != NULL ? end_b + 1 : b) != 0) return false;
+  const char *dir_a = end_a == NULL ? "." : arena_strndup(mem, a, (size_t)(end_a - a + 1));
+  const char *dir_b = end_b == NULL ? "." : arena_strndup(mem, b, (size_t)(end_b - b + 1));
+  return stat(dir_a, &x) == 0 && stat(dir_b, &y) == 0 && x.st_dev == y.st_dev &&
+         x.st_ino == y.st_ino;
+}
+
+static int check_paths(const cli *c, const cmd_files *f, arena *a, err *e) {
+  for (int i = 0; i < CMD_FILE_COUNT; i++) {
+    if (f->path[i] == NULL) continue;
+    const char *name = cli_option_at(OPTION[i])->name;
+    for (int j = 0; j < i; j++)
+      if (f->path[j] != NULL && same_file(f->path[i], f->path[j], a))
+        return err_set(e, ERR_BAD, "--%s and --%s both write '%s'; give each its own file",
+                       cli_option_at(OPTION[j])->name, name, f->path[i]);
+    const char *const INPUT[] = {c->operand, c->value[CLI_PLATFORM], c->value[CLI_MODEL]};
+    for (size_t j = 0; j < sizeof INPUT / sizeof INPUT[0]; j++)
+      if (INPUT[j] != NULL && !is_stdout(f->path[i]) && file_exists(INPUT[j]) &&
+          same_file(f->path[i], INPUT[j], a))
+        return err_set(e, ERR_BAD, "--%s would overwrite the input '%s'; name another file", name,
+                       INPUT[j]);
+  }
+  size_t n = f->path[CMD_CSV] == NULL ? 0 : strlen(f->path[CMD_CSV]);
+  if (n > 3 && strcmp(f->path[CMD_CSV] + n - 3, ".gz") == 0)
+    return err_set(e, ERR_BAD,
+                   "--csv: '%s': rows cannot be appended to a compressed file; leave out .gz",
+                   f->path[CMD_CSV]);
+  return ERR_OK;
+}
+
+int cmd_files_open(const cli *c, cmd_files *f, arena *a, err *e) {
+  *f = (cmd_files){0};
+  for (int i = 0; i < CMD_FILE_COUNT; i++)
+    if (c->given[OPTION[i]]) f->path[i] = c->value[OPTION[i]];
+  if (check_paths(c, f, a, e)) return e->status;
+  for (int i = 0; i < CMD_FILE_COUNT; i++) {
+    if (f->path[i] == NULL) continue;
+    f->to_stdout = f->to_stdout || is_stdout(f->path[i]);
+    f->o[i] = out_open(f->path[i], e);
+    if (f->o[i] != NULL) continue;
+    cmd_files_abort(f);
+    return e->status;
+  }
+  return ERR_OK;
+}
+
+void cmd_files_abort(cmd_files *f) {
+  for (int i = 0; i < CMD_FILE_COUNT; i++) {
+    if (f->o[i] != NULL) out_abort(f->o[i]);
+    f->o[i] = NULL;
+  }
+}
+
+int cmd_files_close(cmd_files *f, err *e) {
+  for (int i = 0; i < CMD_FILE_COUNT; i++) {
+    out *o = f->o[i];
+    f->o[i] = NULL;
+    if (o == NULL || out_close(o, e) == ERR_OK) continue;
+    cmd_files_abort(f);
+    return e->status;
+  }
+  return ERR_OK;
+}
+
+int cmd_csv_begin(cmd_files *f, const char *header, size_t len, arena *a, err *e) {
+  const char *path = f->path[CMD_CSV];
+  out *o = f->o[CMD_CSV];
+  file_bytes old = {0};
+  if (is_plain_file(path) && file_exists(path) && file_read(path, CSV_LIMIT, &old, a, e))
+    return e->status;
+  if (old.len == 0) {
+    out_write(o, header, len);
+    return ERR_OK;
+  }
+  if (old.len < len || memcmp(old.data, header, len) != 0)
+    return err_set(e, ERR_BAD,
+                   "%s: its header is another one than this run's; name another file (columns "
+                   "follow the platform and its overrides)",
+                   path);
+  out_write(o, old.data, old.len);
+  if (old.data[old.len - 1] != '\n') out_char(o, '\n');
+  return ERR_OK;
+}

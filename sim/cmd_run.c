@@ -1,0 +1,82 @@
+#include "sim/cmd.h"
+#include "sim/exec.h"
+#include "sim/report.h"
+
+/* A DAG file of 2 GiB has about 5 million tasks. */
+static const size_t DAG_LIMIT = (size_t)1 << 31;
+
+static int write_csv(const report *r, cmd_files *f, arena *a, err *e) {
+  out *header = out_memory();
+  report_write_csv_header(r, header);
+  size_t len;
+  const char *text = out_text(header, &len);
+  int status = cmd_csv_begin(f, text, len, a, e);
+  out_abort(header);
+  if (status == ERR_OK) report_write_csv_row(r, f->o[CMD_CSV]);
+  return status;
+}
+
+static int write_results(const report *r, cmd_files *f, arena *a, err *e) {
+  if (f->o[CMD_REPORT] != NULL) report_write_json(r, f->o[CMD_REPORT]);
+  if (f->o[CMD_TRACE] != NULL) report_write_trace((const report *const[]){r}, 1, f->o[CMD_TRACE]);
+  if (f->o[CMD_CSV] != NULL && write_csv(r, f, a, e)) return e->status;
+  if (cmd_files_close(f, e)) return e->status;
+  if (f->to_stdout) return ERR_OK;
+  CMD_PRINT(report_print_summary(r, o));
+}
+
+/* The same path for a compiled DAG and for one from a file: what is reported depends on the DAG
+ * alone. */
+static int simulate(const cli *c, const dag *d, const platform *p, const policy *pol, cmd_files *f,
+                    arena *a, err *e) {
+  cmd_progress(c, d->n_tasks, "simulating %zu tasks on '%s'", d->n_tasks, p->name);
+  bounds b = est_bounds(p, d, a);
+  timeline *tl = tl_new(d, p, pol->name, f->o[CMD_TRACE] != NULL, a);
+  observer watch = tl_observer(tl);
+  machine_options opt = {.prefetch = (uint32_t)c->number[CLI_PREFETCH],
+                         .seed = c->number[CLI_SEED]};
+  int status = exec_simgrid(d, p, pol, &opt, &watch, a, e);
+  if (status == ERR_OK) {
+    cmd_progress(c, d->n_tasks, "simulated %.9g s; writing results", tl->makespan_s);
+    report r = report_make(tl, &b, a);
+    status = write_results(&r, f, a, e);
+  }
+  tl_free(tl);
+  return status;
+}
+
+static int read_dag(const cli *c, const platform *p, dag **d, arena *a, err *e) {
+  (void)p;
+  arena scratch = {0};
+  file_bytes b;
+  int status = file_read(c->operand, DAG_LIMIT, &b, &scratch, e);
+  if (status == ERR_OK) {
+    cmd_progress(c, b.len / 400, "reading %zu bytes of tasks", b.len);
+    status = dag_read_json(c->operand, b.data, b.len, d, a, e);
+  }
+  arena_free(&scratch);
+  return status;
+}
+
+typedef int dag_source(const cli *c, const platform *p, dag **d, arena *a, err *e);
+
+static int run(const cli *c, dag_source *source, arena *a, err *e) {
+  platform p;
+  dag *d;
+  const policy *pol;
+  cmd_files f;
+  if (cmd_find_policy(c, &pol, a, e) || cmd_load_platform(c, &p, a, e)) return e->status;
+  if (cmd_files_open(c, &f, a, e)) return e->status;
+  int status = source(c, &p, &d, a, e);
+  if (status == ERR_OK) status = simulate(c, d, &p, pol, &f, a, e);
+  cmd_files_abort(&f);
+  return status;
+}
+
+int cmd_run(const cli *c, arena *a, err *e) {
+  return run(c, cmd_compile_dag, a, e);
+}
+
+int cmd_simulate(const cli *c, arena *a, err *e) {
+  return run(c, read_dag, a, e);
+}

@@ -1,0 +1,188 @@
+/* The compiler against closed forms: FLOPs and bytes of a block are functions of the model's shape
+ * alone, whatever the split; and every DAG that it makes passes dag_check. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/closed_form.h"
+#include "tests/fixture.h"
+#include "workloads/block.h"
+
+static arena mem;
+static err e;
+
+static void setup(void) {
+  mem = (arena){0};
+  e = (err){0};
+}
+
+static void teardown(void) {
+  arena_free(&mem);
+}
+
+static dag *compile(const model *m, const wl_options *o, uint32_t engines, uint64_t sram_B) {
+  dag *d;
+  int status = wl_compile(m, o, &(wl_target){engines, sram_B}, &d, &mem, &e);
+  ck_assert_msg(status == ERR_OK, "%s", e.msg);
+  return d;
+}
+
+static model builtin(const char *name) {
+  model m;
+  ck_assert_msg(model_load(name, &m, &mem, &e) == ERR_OK, "%s", e.msg);
+  return m;
+}
+
+START_TEST(wl_compile__default_block__equals_the_contract_to_the_byte) {
+  model m = builtin("llama-3.2-1b");
+  for (int s = 0; s < WL_SPLIT_COUNT; s++) {
+    wl_options o = wl_defaults();
+    o.split = (wl_split)s;
+    cost_totals t = cost_sum(compile(&m, &o, 4, 8 << 20));
+    ck_assert_uint_eq(t.weights, 121643008);
+    ck_assert_uint_eq(t.kv_read, 8192);
+    ck_assert_uint_eq(t.kv_write, 2048);
+    ck_assert_uint_eq(t.matrix_flops, 121675776);
+    ck_assert_uint_eq(t.scales, 0);
+    ck_assert_uint_eq(t.dram_read, 121643008 + 8192 + 2 * 2048);
+    ck_assert_uint_eq(t.dram_write, 2048 + 2 * 2048);
+    ck_assert_uint_eq(t.store, s == WL_HEAD ? 9 : 3);
+  }
+}
+END_TEST
+
+START_TEST(wl_compile__every_model_and_split__equals_the_closed_forms) {
+  static const char *const NAME[] = {"llama-3.2-1b", "llama-3.2-3b", "llama-3.1-8b",
+                                     "llama-2-7b",   "stories15m",   "tinyllama-1.1b",
+                                     "stories110m",  "llama-3.1-70b"};
+  model m = builtin(NAME[_i]);
+  for (int s = 0; s < WL_SPLIT_COUNT; s++)
+    for (uint32_t engines = 1; engines <= 16; engines = engines * 3 + 1) {
+      wl_options o = wl_defaults();
+      o.split = (wl_split)s;
+      o.layers = 2;
+      o.past = 37;
+      o.tokens = 3;
+      o.batch = 2;
+      dag *d = compile(&m, &o, engines, 8 << 20);
+      ck_assert_msg(dag_check(d, "dag", &e) == ERR_OK, "%s", e.msg);
+      cf_check(&m, &o, d);
+    }
+}
+END_TEST
+
+START_TEST(wl_compile__quantised__counts_scales_apart) {
+  model m = builtin("llama-3.2-1b");
+  static const char *const NAME[] = {"f32",  "f16",   "bf16",  "int8", "int4",
+                                     "w8a8", "w8a16", "w4a16", "w4a8"};
+  for (size_t i = 0; i < sizeof NAME / sizeof NAME[0]; i++) {
+    wl_options o = wl_defaults();
+    ck_assert_int_eq(wl_dtype_parse(NAME[i], &o.weight_dtype, &o.act_dtype, &o.kv_dtype, &e),
+                     ERR_OK);
+    dag *d = compile(&m, &o, 4, 8 << 20);
+    ck_assert_msg(dag_check(d, "dag", &e) == ERR_OK, "%s", e.msg);
+    cf_check(&m, &o, d);
+  }
+}
+END_TEST
+
+START_TEST(wl_compile__prefill__counts_causal_pairs) {
+  model m = builtin("stories15m");
+  for (int s = 0; s < WL_SPLIT_COUNT; s++) {
+    wl_options o = wl_defaults();
+    o.phase = "prefill";
+    o.past = 0;
+    o.tokens = 33;
+    o.split = (wl_split)s;
+    cost_totals t = cost_sum(compile(&m, &o, 4, 8 << 20));
+    uint64_t linear = 4 * 288 * 288 + 3 * 288 * 768, pairs = 33 * 34 / 2;
+    ck_assert_uint_eq(t.matrix_flops, 2 * 33 * linear + 2 * 2 * 288 * pairs);
+    ck_assert_uint_eq(t.kv_read, 0);
+  }
+}
+END_TEST
+
+START_TEST(wl_compile__pieces__fit_their_share_of_sram) {
+  model m = builtin("llama-3.2-1b");
+  wl_options o = wl_defaults();
+  for (int s = 0; s < WL_SPLIT_COUNT; s++) {
+    o.split = (wl_split)s;
+    wl_target t = {4, 2 << 20};
+    dag *d = compile(&m, &o, t.engines, t.sram_B);
+    uint64_t most = 0;
+    for (size_t i = 0; i < d->n_tensors; i++)
+      if (d->tensors[i].space == DAG_SRAM && d->tensors[i].role == DAG_WEIGHT) {
+        uint64_t bytes = dag_tensor_bytes(&d->tensors[i]);
+        most = bytes > most ? bytes : most;
+      }
+    ck_assert_uint_le(most, wl_piece_bytes(&o, &t));
+    ck_assert_uint_gt(most, wl_piece_bytes(&o, &t) / 2);
+  }
+}
+END_TEST
+
+START_TEST(wl_compile__groups__follow_the_split) {
+  model m = builtin("llama-3.2-1b");
+  uint32_t groups[WL_SPLIT_COUNT];
+  for (int s = 0; s < WL_SPLIT_COUNT; s++) {
+    wl_options o = wl_defaults();
+    o.split = (wl_split)s;
+    dag *d = compile(&m, &o, 4, 8 << 20);
+    groups[s] = d->n_groups;
+    for (uint32_t t = 0; t < d->n_tasks; t++)
+      if (op_kind_of((op)d->tasks[t].op) == OP_COMPUTE && s != WL_HEAD)
+        ck_assert_uint_ne(d->tasks[t].group, DAG_NO_GROUP);
+  }
+  ck_assert_uint_eq(groups[WL_NONE], 1);
+  ck_assert_uint_eq(groups[WL_OP], 7 + 2 + 3 + 9); /* linear, norms, elementwise, attention */
+  ck_assert_uint_eq(groups[WL_HEAD], 7 * 4);
+}
+END_TEST
+
+START_TEST(wl_compile__bad_options__are_refused_with_the_limit) {
+  model m = builtin("llama-3.2-1b");
+  static const struct {
+    const char *phase, *message;
+    uint64_t past, tokens, batch, layers, first;
+  } CASE[] = {{"prefill", "empty cache", 4, 8, 1, 1, 0},
+              {"decode", "131072 positions", 131072, 1, 1, 1, 0},
+              {"decode", "131072 positions", UINT64_MAX, 1, 1, 1, 0},
+              {"decode", "tokens must be at least 1", 4, 0, 1, 1, 0},
+              {"decode", "batch from 1 to 1024", 4, 1, 5000, 1, 0},
+              {"decode", "layers 0..15", 4, 1, 1, 17, 0},
+              {"decode", "layers 0..15", 4, 1, 1, 1, 16}};
+  for (size_t i = 0; i < sizeof CASE / sizeof CASE[0]; i++) {
+    wl_options o = wl_defaults();
+    o.phase = CASE[i].phase;
+    o.past = CASE[i].past;
+    o.tokens = CASE[i].tokens;
+    o.batch = CASE[i].batch;
+    o.layers = CASE[i].layers;
+    o.first_layer = CASE[i].first;
+    e = (err){0};
+    dag *d;
+    ck_assert_int_eq(wl_compile(&m, &o, &(wl_target){4, 8 << 20}, &d, &mem, &e), ERR_BAD);
+    ck_assert_msg(strstr(e.msg, CASE[i].message) != NULL, "case %zu: %s", i, e.msg);
+  }
+}
+END_TEST
+
+int main(void) {
+  Suite *s = suite_create("block");
+  TCase *t = tcase_create("compiler");
+  tcase_set_timeout(t, 60);
+  tcase_add_checked_fixture(t, setup, teardown);
+  tcase_add_test(t, wl_compile__default_block__equals_the_contract_to_the_byte);
+  tcase_add_loop_test(t, wl_compile__every_model_and_split__equals_the_closed_forms, 0, 8);
+  tcase_add_test(t, wl_compile__quantised__counts_scales_apart);
+  tcase_add_test(t, wl_compile__prefill__counts_causal_pairs);
+  tcase_add_test(t, wl_compile__pieces__fit_their_share_of_sram);
+  tcase_add_test(t, wl_compile__groups__follow_the_split);
+  tcase_add_test(t, wl_compile__bad_options__are_refused_with_the_limit);
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_NORMAL);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed == 0 ? 0 : 1;
+}
