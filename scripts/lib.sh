@@ -8,6 +8,7 @@ JOBS=$(nproc 2>/dev/null || echo 2)
 # Debian 12 packages. Build: compiler, cmake, ninja, libraries. gnuplot and librsvg draw the pictures.
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libsimgrid-dev libcjson-dev libxml2-dev zlib1g-dev)
 PACKAGES_TEST=(check)
+PACKAGES_FUZZ=(clang libclang-rt-14-dev llvm) # llvm: names in stack traces
 PACKAGES_PICTURES=(gnuplot-nox librsvg2-bin)
 
 say() { printf '\n== %s\n' "$*" >&2; }

@@ -16,16 +16,15 @@ static const cli_option OPTIONS[CLI_OPT_COUNT] = {
   CLI_MODEL, CLI_PLATFORM, CLI_SET, CLI_PHASE, CLI_PAST, CLI_TOKENS, CLI_STEPS, CLI_BATCH,         \
       CLI_LAYERS, CLI_LAYER, CLI_DTYPE, CLI_KV_DTYPE, CLI_SPLIT, CLI_ATTENTION, CLI_KV_UPDATE
 #define RUN_OPTIONS CLI_SCHEDULER, CLI_PREFETCH, CLI_RESIDENT, CLI_SEED
-#define FILE_OPTIONS CLI_REPORT, CLI_TRACE, CLI_CSV
+#define FILE_OPTIONS CLI_REPORT, CLI_TRACE, CLI_CSV, CLI_TIMELINE
 #define COMMON_OPTIONS CLI_QUIET, CLI_PROGRESS, CLI_HELP, CLI_OPT_COUNT
 
 const cli_command CLI_COMMANDS[] = {
     {"run",
      "",
      "compiles a step of a model, simulates it on a platform, and prints a summary",
-     "With --report -, --trace - or --csv - that result goes to standard output, and no summary "
-     "is\n"
-     "printed.",
+     "With --report -, --trace -, --csv - or --timeline - that result goes to standard output,\n"
+     "and no summary is printed.",
      "llamasim run --model llama-3.2-1b --platform npu4 --past 512 --trace block.json.gz",
      cmd_run,
      {WORKLOAD_OPTIONS, RUN_OPTIONS, FILE_OPTIONS, COMMON_OPTIONS}},
@@ -47,9 +46,9 @@ const cli_command CLI_COMMANDS[] = {
     {"inspect",
      "MODEL|PLATFORM.xml",
      "prints the structure of a model or of a platform",
-     "A model: every tensor with shape, dtype and bytes (--dtype: as if stored so). A platform: "
-     "every\n"
-     "resource (--set applies).",
+     "A model: every tensor with shape, dtype and bytes, as the checkpoint stores it, or as "
+     "--dtype "
+     "says.\nA platform: every resource, with --set applied.",
      "llamasim inspect npu4.xml --set engines=8",
      cmd_inspect,
      {CLI_SET, CLI_DTYPE, CLI_HELP, CLI_OPT_COUNT}},
@@ -80,7 +79,7 @@ const cli_command CLI_COMMANDS[] = {
      "",
      "llamasim help run",
      cmd_help,
-     {CLI_OPT_COUNT}},
+     {CLI_HELP, CLI_OPT_COUNT}},
     {0}};
 
 const cli_option *cli_option_at(cli_opt o) {

@@ -67,6 +67,8 @@ typedef enum cli_kind {
     "writes a timeline for Perfetto (ui.perfetto.dev); gzipped where F ends in .gz")               \
   X(CSV, "csv", CLI_TEXT, "F", "", "", 0, 0,                                                       \
     "appends the report as a row; creates the file, with a header, where there is none")           \
+  X(TIMELINE, "timeline", CLI_TEXT, "F", "", "", 0, 0,                                             \
+    "writes the schedule as CSV, a row a task: when, where, what it waited for")                   \
   X(QUIET, "quiet", CLI_FLAG, "", "", "", 0, 0, "no progress messages")                            \
   X(PROGRESS, "progress", CLI_FLAG, "", "", "", 0, 0,                                              \
     "progress messages even where standard error is no terminal")                                  \

@@ -44,7 +44,7 @@ void cmd_progress(const cli *c, size_t tasks, const char *fmt, ...)
 
 /* The files of a run: opened together before it, finished together after it, so that a path that
  * cannot be written fails at once, and a run that fails leaves nothing behind. */
-typedef enum cmd_file { CMD_REPORT, CMD_TRACE, CMD_CSV, CMD_FILE_COUNT } cmd_file;
+typedef enum cmd_file { CMD_REPORT, CMD_TRACE, CMD_CSV, CMD_TIMELINE, CMD_FILE_COUNT } cmd_file;
 
 typedef struct cmd_files {
   out *o[CMD_FILE_COUNT]; /* NULL: not asked for, or finished */
@@ -55,7 +55,9 @@ typedef struct cmd_files {
 /* Refuses one path given twice, and a path that is also an input. */
 ERR_CHECK int cmd_files_open(const cli *c, cmd_files *f, arena *a, err *e);
 void cmd_files_abort(cmd_files *f);
-/* Closes all, or aborts those after the first that fails. */
+/* Closes them, first what is no plain file (standard output, a pipe), then the files: what fails,
+ * most likely there, leaves no file. The first failure aborts the rest. */
+ERR_CHECK int cmd_files_close_streams(cmd_files *f, err *e);
 ERR_CHECK int cmd_files_close(cmd_files *f, err *e);
 
 /* Before its row, a CSV needs what the file had so far, or the header where it had nothing. Refuses

@@ -3,8 +3,10 @@
 
 #include "sim/cmd.h"
 
-static const cli_opt OPTION[CMD_FILE_COUNT] = {
-    [CMD_REPORT] = CLI_REPORT, [CMD_TRACE] = CLI_TRACE, [CMD_CSV] = CLI_CSV};
+static const cli_opt OPTION[CMD_FILE_COUNT] = {[CMD_REPORT] = CLI_REPORT,
+                                               [CMD_TRACE] = CLI_TRACE,
+                                               [CMD_CSV] = CLI_CSV,
+                                               [CMD_TIMELINE] = CLI_TIMELINE};
 
 enum { CSV_LIMIT = 1 << 30 };
 
@@ -83,15 +85,24 @@ void cmd_files_abort(cmd_files *f) {
   }
 }
 
-int cmd_files_close(cmd_files *f, err *e) {
+static int close_some(cmd_files *f, bool plain, err *e) {
   for (int i = 0; i < CMD_FILE_COUNT; i++) {
     out *o = f->o[i];
+    if (o == NULL || is_plain_file(f->path[i]) != plain) continue;
     f->o[i] = NULL;
-    if (o == NULL || out_close(o, e) == ERR_OK) continue;
+    if (out_close(o, e) == ERR_OK) continue;
     cmd_files_abort(f);
     return e->status;
   }
   return ERR_OK;
+}
+
+int cmd_files_close_streams(cmd_files *f, err *e) {
+  return close_some(f, false, e);
+}
+
+int cmd_files_close(cmd_files *f, err *e) {
+  return close_some(f, true, e);
 }
 
 int cmd_csv_begin(cmd_files *f, const char *header, size_t len, arena *a, err *e) {

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "sim/cmd.h"
 #include "workloads/model.h"
 
@@ -40,11 +42,36 @@ static const char EXIT_STATUS[] =
     "Exit status: 0 done; 1 the answer is no (it cannot run on this platform); 2 bad usage or bad\n"
     "input; 3 internal error.\n";
 
-static void print_option(out *o, const cli_option *x, arena *a) {
-  const char *head = arena_printf(a, "--%s %s", x->name, x->value);
-  out_printf(o, "  %-26s %s", head, x->help);
-  if (*x->standard != '\0') out_printf(o, " (default: %s)", x->standard);
+enum { HELP_COLUMN = 28, HELP_WIDTH = 98 };
+
+/* Words of `text` from column HELP_COLUMN on, where the first line already stands at column `at`.
+ */
+static void print_wrapped(out *o, const char *text, size_t at) {
+  while (*text != '\0') {
+    size_t n = strcspn(text, " ");
+    bool fits = at + n < HELP_WIDTH;
+    if (at < HELP_COLUMN || !fits) {
+      if (!fits) out_char(o, '\n');
+      out_printf(o, "%*s", (int)(HELP_COLUMN - (fits ? at : 0)), "");
+      at = HELP_COLUMN;
+    } else if (at > HELP_COLUMN) {
+      out_char(o, ' ');
+      at++;
+    }
+    out_write(o, text, n);
+    at += n;
+    text += n;
+    text += *text == ' ';
+  }
   out_char(o, '\n');
+}
+
+static void print_option(out *o, const cli_option *x, arena *a) {
+  const char *head = arena_printf(a, "  --%s%s%s", x->name, *x->value != '\0' ? " " : "", x->value);
+  const char *text = x->help;
+  if (*x->standard != '\0') text = arena_printf(a, "%s (default: %s)", text, x->standard);
+  out_str(o, head);
+  print_wrapped(o, text, strlen(head));
 }
 
 static void print_command(out *o, const cli_command *k, arena *a) {

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "sim/cmd.h"
 #include "sim/exec.h"
 #include "sim/report.h"
@@ -16,13 +18,18 @@ static int write_csv(const report *r, cmd_files *f, arena *a, err *e) {
   return status;
 }
 
+static int print_summary(const report *r, err *e) {
+  CMD_PRINT(report_print_summary(r, o));
+}
+
 static int write_results(const report *r, cmd_files *f, arena *a, err *e) {
   if (f->o[CMD_REPORT] != NULL) report_write_json(r, f->o[CMD_REPORT]);
   if (f->o[CMD_TRACE] != NULL) report_write_trace((const report *const[]){r}, 1, f->o[CMD_TRACE]);
+  if (f->o[CMD_TIMELINE] != NULL) report_write_timeline(r, f->o[CMD_TIMELINE]);
   if (f->o[CMD_CSV] != NULL && write_csv(r, f, a, e)) return e->status;
-  if (cmd_files_close(f, e)) return e->status;
-  if (f->to_stdout) return ERR_OK;
-  CMD_PRINT(report_print_summary(r, o));
+  if (cmd_files_close_streams(f, e)) return e->status;
+  if (!f->to_stdout && print_summary(r, e)) return e->status;
+  return cmd_files_close(f, e);
 }
 
 /* The same path for a compiled DAG and for one from a file: what is reported depends on the DAG
@@ -52,7 +59,8 @@ static int read_dag(const cli *c, const platform *p, dag **d, arena *a, err *e) 
   int status = file_read(c->operand, DAG_LIMIT, &b, &scratch, e);
   if (status == ERR_OK) {
     cmd_progress(c, b.len / 400, "reading %zu bytes of tasks", b.len);
-    status = dag_read_json(c->operand, b.data, b.len, d, a, e);
+    const char *where = strcmp(c->operand, "-") == 0 ? "standard input" : c->operand;
+    status = dag_read_json(where, b.data, b.len, d, a, e);
   }
   arena_free(&scratch);
   return status;

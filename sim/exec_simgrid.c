@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -250,7 +251,11 @@ static void configure(void) {
   static char name[] = "llamasim", quiet[] = "--log=root.thresh:critical";
   static char *argv[] = {name, quiet, NULL};
   int argc = 2;
+  struct sigaction
+      interrupt; /* SimGrid takes SIGINT over, and would exit with 1 and leave files behind */
+  sigaction(SIGINT, NULL, &interrupt);
   simgrid_init(&argc, argv);
+  sigaction(SIGINT, &interrupt, NULL);
   sg_cfg_set_string("network/model", "CM02");
   sg_cfg_set_double("network/TCP-gamma", 0);
   sg_cfg_set_boolean("network/crosstraffic", "no");

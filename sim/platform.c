@@ -150,14 +150,16 @@ static int check_counts(const check *c) {
                {"host of role dma", p->n_dmas, 1, PLAT_MAX_DMAS},
                {"link", p->n_links, 1, PLAT_MAX_LINKS},
                {"route", p->n_routes, 1, PLAT_MAX_ROUTES}};
-  for (size_t i = 0; i < sizeof COUNT / sizeof *COUNT; i++) {
-    if (COUNT[i].n < COUNT[i].min)
-      return FAULT(c, LINE(c, zone), "platform '%s' has no %s; it needs at least one", p->name,
-                   COUNT[i].what);
+  enum { N = sizeof COUNT / sizeof *COUNT };
+  /* too many first: a reader that stopped there has not seen the rest */
+  for (size_t i = 0; i < N; i++)
     if (COUNT[i].n > COUNT[i].max)
       return FAULT(c, LINE(c, zone), "platform '%s' has more than %zu of: %s", p->name,
                    COUNT[i].max, COUNT[i].what);
-  }
+  for (size_t i = 0; i < N; i++)
+    if (COUNT[i].n < COUNT[i].min)
+      return FAULT(c, LINE(c, zone), "platform '%s' has no %s; it needs at least one", p->name,
+                   COUNT[i].what);
   return ERR_OK;
 }
 
@@ -242,15 +244,13 @@ static int check_ends(const check *c, size_t route) {
   long line = LINE(c, route[route]);
   if (r->src == r->dst)
     return FAULT(c, line, "route '%s' -> '%s': a host needs no route to itself", src, dst);
-  bool dram = a == PLAT_OBJ_DRAM || b == PLAT_OBJ_DRAM,
-       engine = a == PLAT_OBJ_ENGINE || b == PLAT_OBJ_ENGINE;
   if ((a != PLAT_OBJ_SRAM && b != PLAT_OBJ_SRAM) || a == PLAT_OBJ_DMA || b == PLAT_OBJ_DMA)
     return FAULT(
         c, line,
         "route '%s' -> '%s' joins %s and %s; a route joins dram and sram, sram and engine, or "
         "two srams",
         src, dst, plat_obj_name(a), plat_obj_name(b));
-  if (engine && !dram && a == PLAT_OBJ_ENGINE && !r->symmetrical)
+  if (a == PLAT_OBJ_ENGINE && !r->symmetrical)
     return FAULT(
         c, line,
         "route '%s' -> '%s': one way from an engine carries nothing (operands and results are "

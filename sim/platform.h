@@ -6,16 +6,28 @@
  * what this table says.
  *
  * Roles (property `role` of a host):
- *   engine  speed = peak matrix rate of dtype `native` (bf16 unless stated); rate.<dtype> = rate of
- * another dtype, default: speed; vector_rate, default: speed/32; task_overhead, default 0s;
- * matrix_shape "m,n,k", default 1,1,1 (no padding); efficiency.<op> in (0,1], default 1, for the
- * ops that do matrix work (no other op's time depends on it); power.idle, default 0W;
- * energy.<dtype> per matrix FLOP, default 0J; energy.vector per vector FLOP, default 0J sram
- * capacity (needed); energy per byte read or written, default 0J dram    capacity, default
- * unlimited (0); efficiency in (0,1], default 1; energy per byte, default 0J dma     channels,
- * default 1; setup per transfer, default 0s SimGrid wants a speed on every host. On a host that
- * does not compute it means nothing, so that there it must be written as speed="1f" and nothing
- * else.
+ *
+ *   engine  speed              peak matrix rate of dtype `native`
+ *           native             bf16 unless stated
+ *           rate.<dtype>       matrix rate of another dtype, default: speed
+ *           vector_rate        default: speed/32
+ *           task_overhead      default 0s
+ *           matrix_shape       "m,n,k", default 1,1,1 (no padding)
+ *           efficiency.<op>    in (0,1], default 1; for the ops that do matrix work (no other op's
+ *                              time depends on it)
+ *           power.idle         default 0W
+ *           energy.<dtype>     per matrix FLOP, default 0J
+ *           energy.vector      per vector FLOP, default 0J
+ *   sram    capacity           needed
+ *           energy             per byte read or written, default 0J
+ *   dram    capacity           default unlimited (0)
+ *           efficiency         in (0,1], default 1
+ *           energy             per byte, default 0J
+ *   dma     channels           default 1
+ *           setup              per transfer, default 0s
+ *
+ * SimGrid wants a speed on every host. On a host that does not compute it means nothing, so that
+ * there it must be written as speed="1f" and nothing else.
  *
  * Roles of links (property `role` of a link; optional): dram, sram, port. They only name links for
  * overrides, cloning and pictures. Where not stated (PLAT_LINK_AUTO), plat_check decides, once: a
@@ -26,13 +38,16 @@
  * Routes are found by (src, dst); a route is symmetrical unless its XML says symmetrical="NO".
  * Ids are indices into the arrays, in file order. Times are seconds, rates per second, sizes bytes.
  *
- * Rules that plat_check enforces, beyond the schema: at least one engine, sram and dma, exactly one
- * dram, no more of anything than PLAT_MAX_*; values in range (rates and bandwidths from 1/s; shares
- * in (0,1]; times and energies not negative; nothing infinite); names of letters, digits, `_` and
- * `-`, unique among zone, hosts and links, and a role's word (engine, sram, dram, dma, port) names
- * nothing of another role; a route joins dram and sram, sram and engine, or two srams, has at least
- * one link, no link twice, and stands once; dram->sram and sram->dram for every sram, and
- * sram->engine for every engine from at least one sram; every link is on a route. */
+ * Rules that plat_check enforces, beyond the schema:
+ *   - at least one engine, sram and dma, exactly one dram, no more of anything than PLAT_MAX_*
+ *   - values in range: rates and bandwidths from 1/s; shares in (0,1]; times and energies not
+ *     negative; nothing infinite
+ *   - names of letters, digits, `_` and `-`, unique among zone, hosts and links; a role's word
+ *     (engine, sram, dram, dma, port) names nothing of another role
+ *   - a route joins dram and sram, sram and engine, or two srams, has at least one link, no link
+ *     twice, and stands once
+ *   - dram->sram and sram->dram for every sram; sram->engine for every engine from at least one
+ *     sram; every link is on a route */
 #ifndef LS_PLATFORM_H
 #define LS_PLATFORM_H
 
@@ -160,18 +175,22 @@ const plat_route *plat_find_route(const platform *p, uint32_t src, uint32_t dst)
  * (plat_parse_xml's have lines). */
 ERR_CHECK int plat_check(platform *p, err *e);
 
-/* Applies one override and checks the result; `p` is unchanged on error. `assignment` is
- * "KEY=VALUE", KEY one of engines                       1 to PLAT_MAX_ENGINES. Fewer: drops the
- * last ones, and links that then serve nobody. More: clones the last engine with its routes; links
- * of role port that serve it alone are cloned too, everything else is shared. Names count on:
- * engine3, engine4, ... engine.KEY, sram.KEY, dram.KEY, dma.KEY   a property of all hosts of that
- * role; NAME.KEY: of one host (speed rate.<dtype> vector_rate task_overhead matrix_shape
- * efficiency.<op> power.idle energy.<dtype> energy.vector; capacity efficiency energy; channels
- * setup) dram.bandwidth, sram.bandwidth, port.bandwidth (and .latency)   of all links of that role;
- * LINK.bandwidth: of one A role's word before the dot always means the role. Units as in the
- * contract; a bare number is in base units. Errors (ERR_BAD) name the key, what it got, and list
- * the keys that exist on this platform. The override is added to p->overrides; one whose KEY stood
- * there already takes the place at the end. */
+/* Applies one override and checks the result; `p` is unchanged on error. `assignment` is KEY=VALUE,
+ * KEY one of
+ *
+ *   engines    1 to PLAT_MAX_ENGINES. Fewer: drops the last ones, and links that then serve nobody.
+ *              More: clones the last engine with its routes; links of role port that serve it alone
+ *              are cloned too, everything else is shared. Names count on: engine3, engine4, ...
+ *   engine.KEY, sram.KEY, dram.KEY, dma.KEY, NAME.KEY
+ *              a property of all hosts of that role, or of one host: all that stand above, but for
+ *              `native`
+ *   dram.KEY, sram.KEY, port.KEY, LINK.KEY
+ *              bandwidth or latency of all links of that role, or of one link
+ *
+ * A role's word before the dot always means the role. Units as in the contract; a bare number is in
+ * base units. Errors (ERR_BAD) name the key, what it got, and list the keys that this platform has.
+ * The override is added to p->overrides; one whose KEY stood there already takes the place at the
+ * end. */
 ERR_CHECK int plat_set(platform *p, const char *assignment, arena *a, err *e);
 
 /* Canonical SimGrid 4.1 XML of the table (after plat_check). All links have latency="0ns" when

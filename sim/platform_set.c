@@ -116,6 +116,28 @@ static mould mould_of(const platform *p, arena *a) {
   return m;
 }
 
+/* Engine `c` of q, as the last of p, whose arrays q already holds with room for more. */
+static void add_clone(platform *q, const platform *p, mould *m, plat_names *names, size_t c,
+                      arena *a) {
+  size_t last = p->n_engines - 1;
+  q->engines[c] = p->engines[last];
+  q->engines[c].name = next_name(names, q->engines[c - 1].name, PLAT_OBJ_ENGINE, a);
+  for (uint32_t l = 0; l < p->n_links; l++) {
+    if (!m->private[l]) continue;
+    m->link_name[l] = next_name(names, m->link_name[l], PLAT_OBJ_LINK, a);
+    m->link_id[l] = (uint32_t)q->n_links;
+    q->links[q->n_links] = p->links[l];
+    q->links[q->n_links++].name = m->link_name[l];
+  }
+  for (size_t i = 0; i < m->n_routes; i++) {
+    plat_route r = *m->routes[i];
+    r.src = r.src == last ? (uint32_t)c : moved(p, r.src, q->n_engines);
+    r.dst = r.dst == last ? (uint32_t)c : moved(p, r.dst, q->n_engines);
+    for (uint32_t k = 0; k < r.n_links; k++) r.link[k] = m->link_id[r.link[k]];
+    q->routes[q->n_routes++] = r;
+  }
+}
+
 static int clone_engines(platform *p, size_t n, arena *a, err *e) {
   arena scratch = {0};
   mould m = mould_of(p, &scratch);
@@ -128,6 +150,7 @@ static int clone_engines(platform *p, size_t n, arena *a, err *e) {
                    routes, PLAT_MAX_LINKS, PLAT_MAX_ROUTES);
   }
   platform q = *p;
+  q.n_engines = n;
   plat_names names = {0};
   collect_names(p, &names, &scratch);
   q.engines = ARENA_NEW(a, plat_engine, n);
@@ -140,25 +163,7 @@ static int clone_engines(platform *p, size_t n, arena *a, err *e) {
     q.routes[i].src = moved(p, p->routes[i].src, n);
     q.routes[i].dst = moved(p, p->routes[i].dst, n);
   }
-  for (size_t c = old; c < n; c++) {
-    q.engines[c] = p->engines[old - 1];
-    q.engines[c].name = next_name(&names, q.engines[c - 1].name, PLAT_OBJ_ENGINE, a);
-    for (uint32_t l = 0; l < p->n_links; l++) {
-      if (!m.private[l]) continue;
-      m.link_name[l] = next_name(&names, m.link_name[l], PLAT_OBJ_LINK, a);
-      m.link_id[l] = (uint32_t)q.n_links;
-      q.links[q.n_links] = p->links[l];
-      q.links[q.n_links++].name = m.link_name[l];
-    }
-    for (size_t i = 0; i < m.n_routes; i++) {
-      plat_route r = *m.routes[i];
-      r.src = r.src == old - 1 ? (uint32_t)c : moved(p, r.src, n);
-      r.dst = r.dst == old - 1 ? (uint32_t)c : moved(p, r.dst, n);
-      for (uint32_t k = 0; k < r.n_links; k++) r.link[k] = m.link_id[r.link[k]];
-      q.routes[q.n_routes++] = r;
-    }
-  }
-  q.n_engines = n;
+  for (size_t c = old; c < n; c++) add_clone(&q, p, &m, &names, c, a);
   *p = q;
   arena_free(&scratch);
   return ERR_OK;
@@ -193,13 +198,23 @@ static bool has_link_role(const platform *p, plat_link_role role) {
 
 /* The n-th host of a kind, NULL after the last. */
 static void *host_at(platform *p, plat_obj kind, size_t n, const char **name) {
-  *name = NULL;
-  if (kind == PLAT_OBJ_ENGINE && n < p->n_engines)
-    return *name = p->engines[n].name, &p->engines[n];
-  if (kind == PLAT_OBJ_SRAM && n < p->n_srams) return *name = p->srams[n].name, &p->srams[n];
-  if (kind == PLAT_OBJ_DRAM && n < 1) return *name = p->dram.name, &p->dram;
-  if (kind == PLAT_OBJ_DMA && n < p->n_dmas) return *name = p->dmas[n].name, &p->dmas[n];
-  return NULL;
+  void *object = NULL;
+  if (kind == PLAT_OBJ_ENGINE && n < p->n_engines) object = &p->engines[n];
+  if (kind == PLAT_OBJ_SRAM && n < p->n_srams) object = &p->srams[n];
+  if (kind == PLAT_OBJ_DRAM && n < 1) object = &p->dram;
+  if (kind == PLAT_OBJ_DMA && n < p->n_dmas) object = &p->dmas[n];
+  if (object == NULL) return NULL;
+  switch (kind) {
+  case PLAT_OBJ_ENGINE:
+    *name = p->engines[n].name;
+    break;
+  case PLAT_OBJ_DMA:
+    *name = p->dmas[n].name;
+    break;
+  default:
+    *name = ((plat_memory *)object)->name;
+  }
+  return object;
 }
 
 static bool find_target(platform *p, const char *left, target *t) {

@@ -170,9 +170,12 @@ static char *attribute(const xmlNode *n, const char *name, arena *a) {
   return copy;
 }
 
+static bool is(const xmlNode *n, const char *name) {
+  return n->type == XML_ELEMENT_NODE && strcmp((const char *)n->name, name) == 0;
+}
+
 static const xmlNode *next_named(const xmlNode *n, const char *name) {
-  while (n != NULL && (n->type != XML_ELEMENT_NODE || strcmp((const char *)n->name, name) != 0))
-    n = n->next;
+  while (n != NULL && !is(n, name)) n = n->next;
   return n;
 }
 
@@ -393,11 +396,11 @@ static int read_zone(reader *r, const xmlNode *zone) {
   /* routes stand last, so that hosts are complete and have their ids by then */
   for (const xmlNode *x = zone->children; x != NULL && !too_many(&r->p); x = x->next) {
     int status = ERR_OK;
-    if (next_named(x, "host") == x)
+    if (is(x, "host"))
       status = read_host(r, x);
-    else if (next_named(x, "link") == x)
+    else if (is(x, "link"))
       status = read_link(r, x);
-    else if (next_named(x, "route") == x) {
+    else if (is(x, "route")) {
       if (r->p.dram.name == NULL)
         break; /* plat_check says so; without a dram host ids mean nothing */
       status = read_route(r, x);

@@ -1,5 +1,6 @@
 /* report.h - the figures of one run, gathered once, and the forms in which they are shown: summary
- * for people, JSON, CSV, Perfetto trace. Adding a form is one file, report_*.c, and one line here.
+ * for people, JSON, CSV, timeline table, Perfetto trace. Adding a form is one file, report_*.c, and
+ * one line here.
  *
  *   gap         makespan / lower bound - 1
  *   energy      engines: energy.<dtype> (the dtype whose rate applies) a matrix FLOP, energy.vector
@@ -66,6 +67,12 @@ void report_print_summary(const report *r, out *o);
  * links and memories. */
 void report_write_csv_header(const report *r, out *o);
 void report_write_csv_row(const report *r, out *o);
+
+/* The schedule as a table: CSV with a header, a row a task in id order, times in seconds; class,
+ * wait_cause, wait_s, flops and bytes are those of the trace. `flow` is the time in which the
+ * task's data moved (both ends = start_s without any). A task that never ran has empty cells from
+ * `resource` to `wait_s`. */
+void report_write_timeline(const report *r, out *o);
 
 /* Perfetto (Chrome JSON), as in the contract, one process a report, streamed. `n` >= 1 reports,
  * labelled A, B, ... Needs timelines with a log. */

@@ -388,6 +388,16 @@ START_TEST(dag_check__sums_beyond_the_limit__refused) {
   task_of_shapes(OP_MATMUL, 0, "131072x2147483648 131072x2147483648", "131072x131072");
   check("it takes more than 2^62 FLOPs");
   restart();
+  dag_view from[2], to[2];
+  for (int i = 0; i < 2; i++) {
+    from[i] = dag_all(d, tensor(DAG_DRAM, "16777216x33554432"));
+    to[i] = dag_all(d, tensor(DAG_SRAM, "16777216x33554432"));
+  }
+  add_at(OP_LOAD_ACT, 0, from, 1, to, 1);
+  check("");
+  add_at(OP_LOAD_ACT, 0, from, 2, to, 2);
+  check("it moves more than 2^50 bytes");
+  restart();
   for (int i = 0; i < 4097; i++) tensor(DAG_DRAM, "16777216x33554432");
   check("its tensors hold more than 2^62 bytes");
 }

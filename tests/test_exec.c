@@ -2,6 +2,7 @@
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/fixture.h"
 
@@ -303,6 +304,82 @@ START_TEST(groups__one_group__stays_on_one_engine_under_every_policy) {
 }
 END_TEST
 
+/* A policy that never gives an engine anything to do: a defect, which must not look like success.
+ */
+static int plan_nothing(const pol_input *in, pol_plan *plan, arena *a, err *e) {
+  (void)in, (void)plan, (void)a, (void)e;
+  return ERR_OK;
+}
+
+static void *start_nothing(const pol_input *in, const pol_plan *plan, arena *a) {
+  (void)in, (void)plan, (void)a;
+  return NULL;
+}
+
+static void ready_nothing(void *state, uint32_t task) {
+  (void)state, (void)task;
+}
+
+static uint32_t pick_nothing(void *state, uint32_t engine) {
+  (void)state, (void)engine;
+  return POL_NONE;
+}
+
+static void taken_nothing(void *state, uint32_t task, uint32_t engine) {
+  (void)state, (void)task, (void)engine;
+}
+
+static int run_policy(fx_backend b, const policy *pol, err *e) {
+  platform p = fx_platform(&(fx_chip){.engines = 2}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t x = fx_matmul(d, OBS_NONE, fx_weight(d, 100, 100), 100, 100, DAG_NO_GROUP);
+  fx_store(d, fx_matmul(d, x, fx_weight(d, 100, 100), 100, 100, 0));
+  machine_options opt = {.prefetch = 2};
+#ifdef TESTS_WITH_SIMGRID
+  if (b == FX_SIMGRID) return exec_simgrid(d, &p, pol, &opt, NULL, &mem, e);
+#endif
+  (void)b;
+  return exec_fluid(d, &p, pol, &opt, NULL, &mem, e);
+}
+
+START_TEST(machine__nothing_can_start__internal_error_that_says_who_waits) {
+  policy idle = {"idle",        "",           plan_nothing, start_nothing,
+                 ready_nothing, pick_nothing, taken_nothing};
+  err e = {0};
+  ck_assert_int_eq(run_policy((fx_backend)_i, &idle, &e), ERR_INTERNAL);
+  ck_assert_ptr_nonnull(strstr(e.msg, "of 6 tasks unfinished"));
+  ck_assert_ptr_nonnull(strstr(e.msg, "waits for"));
+}
+END_TEST
+
+static int plan_backwards(const pol_input *in, pol_plan *plan, arena *a, err *e) {
+  (void)in, (void)a, (void)e;
+  for (size_t i = 0; i < plan->n_order; i++) plan->engine[plan->order[i]] = 0;
+  uint32_t first = plan->order[0];
+  plan->order[0] = plan->order[1];
+  plan->order[1] = first;
+  return ERR_OK;
+}
+
+static int plan_no_engine(const pol_input *in, pol_plan *plan, arena *a, err *e) {
+  (void)a, (void)e;
+  for (size_t i = 0; i < plan->n_order; i++)
+    plan->engine[plan->order[i]] = (uint32_t)in->plat->n_engines;
+  return ERR_OK;
+}
+
+START_TEST(policy__broken_plan__is_caught_before_the_run) {
+  policy backwards = {.name = "backwards", .plan = plan_backwards};
+  policy nowhere = {.name = "nowhere", .plan = plan_no_engine};
+  err e = {0};
+  ck_assert_int_eq(run_policy((fx_backend)_i, &backwards, &e), ERR_INTERNAL);
+  ck_assert_ptr_nonnull(strstr(e.msg, "before its input"));
+  e = (err){0};
+  ck_assert_int_eq(run_policy((fx_backend)_i, &nowhere, &e), ERR_INTERNAL);
+  ck_assert_ptr_nonnull(strstr(e.msg, "no engine"));
+}
+END_TEST
+
 int main(void) {
   Suite *s = suite_create("exec");
   TCase *t = tcase_create("closed forms");
@@ -327,6 +404,8 @@ int main(void) {
   tcase_add_loop_test(t, sram__room_for_one_tile__loads_wait_for_the_compute, 0, n);
   tcase_add_loop_test(t, sram__smallest_feasible__runs_and_one_byte_less_is_refused, 0, n);
   tcase_add_loop_test(t, serial__any_dag__makespan_is_the_sum_of_all_tasks, 0, n);
+  tcase_add_loop_test(t, machine__nothing_can_start__internal_error_that_says_who_waits, 0, n);
+  tcase_add_loop_test(t, policy__broken_plan__is_caught_before_the_run, 0, n);
   tcase_add_test(t, groups__one_group__stays_on_one_engine_under_every_policy);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);

@@ -152,6 +152,20 @@ START_TEST(plat_parse_xml__doctype__is_accepted_and_never_fetched) {
 }
 END_TEST
 
+START_TEST(plat_parse_xml__symmetrical__in_either_case) {
+  static const char *const YES[] = {"YES", "yes", "NO", "no"};
+  arena a = {0};
+  for (int i = 0; i < 4; i++) {
+    platform p = {0};
+    err e = {0};
+    char *tag = arena_printf(&a, "<route src=\"s0\" dst=\"e0\" symmetrical=\"%s\">", YES[i]);
+    ck_assert_int_eq(parse(changed("<route src=\"s0\" dst=\"e0\">", tag, &a), &p, &a, &e), ERR_OK);
+    ck_assert_int_eq(p.routes[1].symmetrical, i < 2);
+  }
+  arena_free(&a);
+}
+END_TEST
+
 START_TEST(plat_parse_xml__one_way_route__is_found_one_way_only) {
   arena a = {0};
   platform p = {0};
@@ -178,6 +192,7 @@ int main(void) {
   tcase_add_test(t, plat_parse_xml__defaults__as_documented);
   tcase_add_test(t, plat_parse_xml__every_property__is_read_and_written_back);
   tcase_add_test(t, plat_parse_xml__doctype__is_accepted_and_never_fetched);
+  tcase_add_test(t, plat_parse_xml__symmetrical__in_either_case);
   tcase_add_test(t, plat_parse_xml__one_way_route__is_found_one_way_only);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);

@@ -49,6 +49,10 @@ static const struct bad {
      8, "<link> lacks the attribute 'bandwidth'; it needs: bandwidth id"},
     {"latency=\"100ns\"", "sharing_policy=\"SPLITDUPLEX\"",
      7, "sharing_policy of <link> is 'SPLITDUPLEX'; allowed: SHARED FATPIPE"},
+    {"latency=\"100ns\"", "sharing_policy=\"SHARED FATPIPE\"",
+     7, "sharing_policy of <link> is 'SHARED FATPIPE'; allowed: SHARED FATPIPE"},
+    {"latency=\"100ns\"", "latency=\"100ns&#10;\" sharing_policy=\"&#10;\"",
+     7, "sharing_policy of <link> is '?'; allowed: SHARED FATPIPE"},
     {BUS, "<foo/>", 7, "unknown element <foo> in <zone>; allowed: host link route"},
     {BUS, BUS "<link id=\"l\" bandwidth=\"1Bps\"><foo/></link>",
      7, "unknown element <foo> in <link>; allowed: prop"},
@@ -189,6 +193,9 @@ static const struct bad {
      11, "route 'e0' -> 's0': one way from an engine carries nothing"},
     {ROUTE_SE, ROUTE_SE "<route src=\"e0\" dst=\"s0\"><link_ctn id=\"p0\"/></route>\n",
      12, "route 'e0' -> 's0' is already given by route 's0' -> 'e0', which is symmetrical"},
+    {ROUTE_SE, "<route src=\"s0\" dst=\"e0\" symmetrical=\"NO\"><link_ctn id=\"p0\"/></route>\n"
+     "<route src=\"e0\" dst=\"s0\"><link_ctn id=\"p0\"/></route>\n",
+     12, "route 'e0' -> 's0' is already given by route 's0' -> 'e0'"},
     {ROUTE_SE, ROUTE_SE ROUTE_SE, 12, "route 's0' -> 'e0' is already given"},
 };
 /* clang-format on */

@@ -147,6 +147,35 @@ START_TEST(plat_set__wrong__says_why_and_changes_nothing) {
 }
 END_TEST
 
+START_TEST(plat_set__wrong_for_one_of_many__changes_none) {
+  arena a = {0};
+  platform p = {0};
+  err e = {0};
+  /* e1's native dtype is f32, whose rate is not to be set: e0, before it, must not change either */
+  char *text = changed(ROUTE_SE,
+                       ROUTE_SE "<route src=\"s0\" dst=\"e1\"><link_ctn id=\"sb\"/></route>\n", &a);
+  char *host = strstr(text, "<host");
+  text = arena_printf(
+      &a, "%.*s" HOST_E "<host id=\"e1\" speed=\"1Tf\">" ENGINE(PROP("native", "f32")) "</host>%s",
+      (int)(host - text), text, host + strlen(HOST_E));
+  ck_assert_msg(parse(text, &p, &a, &e) == ERR_OK, "%s", e.msg);
+  ck_assert_int_eq(plat_set(&p, "engine.rate.f32=2Tf", &a, &e), ERR_BAD);
+  ck_assert(p.engines[0].rate_flops[DT_F32] == 4e12);
+  arena_free(&a);
+}
+END_TEST
+
+START_TEST(plat_set__a_copy_of_the_table__keeps_its_values) {
+  arena a = {0};
+  platform p = load("npu4", &a), copy = p, before = load("npu4", &a);
+  set(&p, "engine.speed=1Tf", &a);
+  set(&p, "dram.bandwidth=1GBps", &a);
+  set(&p, "engines=1", &a);
+  same_platform(&copy, &before);
+  arena_free(&a);
+}
+END_TEST
+
 START_TEST(plat_set__engines__clones_the_last_with_its_port) {
   arena a = {0};
   platform p = load(SHIPPED[_i], &a);
@@ -222,6 +251,7 @@ START_TEST(plat_set__engines__skip_taken_names_and_keep_width) {
                       route + strlen("dst=\"e0\""));
   ck_assert_msg(parse(text, &p, &a, &e) == ERR_OK, "%s", e.msg);
   set(&p, "engines=4", &a);
+  ck_assert_str_eq(p.engines[1].name, "npu-08");
   ck_assert_str_eq(p.engines[3].name, "npu-10");
   arena_free(&a);
 }
@@ -416,6 +446,8 @@ int main(void) {
   tcase_add_test(t, plat_set__links__by_role_and_by_name_refresh_routes);
   tcase_add_loop_test(t, plat_set__wrong__says_why_and_changes_nothing, 0,
                       sizeof WRONG / sizeof *WRONG);
+  tcase_add_test(t, plat_set__wrong_for_one_of_many__changes_none);
+  tcase_add_test(t, plat_set__a_copy_of_the_table__keeps_its_values);
   tcase_add_loop_test(t, plat_set__engines__clones_the_last_with_its_port, 0, N_SHIPPED);
   tcase_add_test(t, plat_set__engines_down_and_up__gives_the_same_platform);
   tcase_add_test(t, plat_set__engines__without_port_share_the_bus);

@@ -315,6 +315,36 @@ START_TEST(report_csv__engines_varied__same_columns) {
 }
 END_TEST
 
+/* ---- timeline table ---- */
+
+/* A load that waits for its channel (its name needs quotes), an Add after it, a load that never
+ * ran. */
+START_TEST(report_timeline__rows__a_task_each_in_id_order) {
+  rig *g = rig_new(1, 1);
+  uint32_t load = rig_load(g, 1000), never = rig_load(g, 500), add = rig_add(g, 1000, &load, 1);
+  g->dag->tasks[load].name = "w, \"odd\"";
+  rig_play *p = rig_play_task(g, load, 1, 1 * US, 4 * US, 6 * US, 6 * US);
+  p->why.free_s = 1 * US;
+  p = rig_play_task(g, add, 0, 6 * US, 0, 0, 8 * US);
+  p->why.ready_s = 6 * US;
+  p->why.ready_by = load;
+  rig_run(g, false);
+  out *o = out_memory();
+  report_write_timeline(&g->report, o);
+  ck_assert_uint_eq(never, 1);
+  ck_assert_str_eq(
+      out_text(o, NULL),
+      "task,name,op,class,layer,resource,ready_s,start_s,end_s,flow_start_s,flow_end_s,wait_cause,"
+      "wait_s,flops,bytes,critical\n"
+      "0,\"w, \"\"odd\"\"\",LoadWeight,load,0,dma0,0,1e-06,6e-06,4e-06,6e-06,dma_busy,1e-06,0,2000,"
+      "true\n"
+      "1,t1,LoadWeight,load,0,,,,,,,,,0,1000,false\n"
+      "2,t2,Add,vector,0,e0,6e-06,6e-06,8e-06,6e-06,6e-06,none,0,1000,6000,true\n");
+  out_abort(o);
+  rig_free(g);
+}
+END_TEST
+
 /* ---- summary ---- */
 
 /* Checks the shape and returns the text (give it to out_abort). */
@@ -394,6 +424,7 @@ int main(void) {
   tcase_add_test(t, report_json__values__those_of_the_report);
   tcase_add_test(t, report_csv__columns__inputs_first_and_quoted);
   tcase_add_test(t, report_csv__engines_varied__same_columns);
+  tcase_add_test(t, report_timeline__rows__a_task_each_in_id_order);
   tcase_add_test(t, report_summary__small__says_what_matters);
   tcase_add_test(t, report_summary__many_engines__one_line);
   tcase_add_test(t, report_summary__nothing_ran__no_nan);

@@ -526,6 +526,13 @@ int wl_compile(const model *m, const wl_options *o, const wl_target *t, dag **d,
   for (uint64_t l = 0; l < o->layers; l++) {
     b.layer = (uint32_t)(o->first_layer + l);
     x = block(&b, x);
+    if (b.d->n_tasks > WL_MAX_TASKS)
+      return err_set(
+          e, ERR_BAD,
+          "layer %u of %" PRIu64
+          " brings the DAG to %zu tasks; at most %d are compiled: ask for fewer --layers, "
+          "tokens or batch, or a platform with more SRAM for larger pieces",
+          b.layer, o->first_layer + o->layers - 1, b.d->n_tasks, WL_MAX_TASKS);
   }
   uint32_t home = dag_add_tensor(b.d, "output", DAG_DRAM, DAG_ACT, o->act_dtype, 2, dim);
   from = dag_all(b.d, x), to = dag_all(b.d, home);

@@ -41,6 +41,7 @@ typedef enum wl_split {
 
 enum { /* limits, named in messages */
   WL_MAX_BATCH = 1024,
+  WL_MAX_TASKS = 4 << 20,
   WL_MAX_PIECE_B = 512 * 1024
 };
 

@@ -36,6 +36,8 @@ dag *dag_new(arena *a) {
                                .weight_dtype = DT_BF16,
                                .act_dtype = DT_BF16,
                                .kv_dtype = DT_BF16};
+  d->deps = arena_grow(a, NULL, 0, &d->cap_deps, sizeof *d->deps); /* never NULL: dag_deps adds */
+  d->views = arena_grow(a, NULL, 0, &d->cap_views, sizeof *d->views);
   return d;
 }
 

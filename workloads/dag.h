@@ -146,8 +146,9 @@ dag_succ dag_successors(const dag *d, arena *a);
  * earlier task writes, deps ascending and smaller than the id. */
 ERR_CHECK int dag_check(const dag *d, const char *where, err *e);
 
-/* JSON, as in the contract; dag_read accepts tasks in any order and with or without "deps" (then they are derived). A
- * cycle, a duplicate or unknown id, an unknown op, tensor, dtype or space is refused with the task's id. */
+/* JSON, as in the contract; dag_read accepts tasks in any order. "deps" may be left out; where they are given, the producers of
+ * what a task reads are added if they are missing, so deps are for order beyond that. A cycle, a duplicate or unknown id, an
+ * unknown op, tensor, dtype or space is refused with the task's id. */
 void dag_write_json(const dag *d, out *o);
 ERR_CHECK int dag_read_json(const char *where, const unsigned char *data, size_t len, dag **d, arena *a,
                             err *e);

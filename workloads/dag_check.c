@@ -344,26 +344,32 @@ static double flops_bound(const dag *d, const dag_task *t) {
   }
 }
 
+/* What a task moves: all operands of a compute task, one side of a transfer. */
+static bool task_bytes(const dag *d, const dag_task *t, bool compute, uint64_t *bytes) {
+  const dag_view *v = dag_reads(d, t);
+  uint32_t n = compute ? (uint32_t)t->n_reads + t->n_writes : t->n_reads;
+  *bytes = 0;
+  for (uint32_t k = 0; k < n; k++)
+    if (!add(bytes, dag_view_bytes(d, &v[k]))) return false;
+  return *bytes <= DAG_MAX_TENSOR_B;
+}
+
 static int check_sums(const check *c) {
   const dag *d = c->d;
-  uint64_t tensors_B = 0, operands_B = 0, flops = 0;
+  uint64_t tensors_B = 0, moved_B = 0, flops = 0, bytes;
   for (size_t i = 0; i < d->n_tensors; i++)
     if (!add(&tensors_B, dag_tensor_bytes(&d->tensors[i])))
       return err_set(c->e, ERR_BAD, "%s: its tensors hold more than 2^62 bytes, which is the limit",
                      c->where);
   for (uint32_t i = 0; i < d->n_tasks; i++) {
     const dag_task *t = &d->tasks[i];
-    bool compute = op_kind_of((op)t->op) == OP_COMPUTE, fits = true;
+    bool compute = op_kind_of((op)t->op) == OP_COMPUTE;
     if (compute && flops_bound(d, t) > (double)DAG_MAX_SUM)
       return fail(c, i, "it takes more than 2^62 FLOPs, which is the limit");
-    const dag_view *v = dag_reads(d, t);
-    for (uint32_t k = 0; k < (uint32_t)t->n_reads + t->n_writes; k++)
-      fits = fits && add(&operands_B, dag_view_bytes(d, &v[k]));
-    if (compute && fits) {
-      cost x = cost_of(d, i);
-      fits = add(&flops, x.matrix_flops) && add(&flops, x.vector_flops);
-    }
-    if (!fits)
+    if (!task_bytes(d, t, compute, &bytes))
+      return fail(c, i, "it moves more than 2^50 bytes, which is the limit");
+    cost x = cost_of(d, i);
+    if (!add(&moved_B, bytes) || !add(&flops, x.matrix_flops) || !add(&flops, x.vector_flops))
       return fail(c, i,
                   "with it, the DAG's bytes or FLOPs sum to more than 2^62, which is the limit");
   }

@@ -8,8 +8,9 @@
 /* As dag_check; task i is called ids[i] in messages (NULL: i). */
 ERR_CHECK int dag_check_ids(const dag *d, const char *where, const uint32_t *ids, err *e);
 
-/* The largest tensor, in bytes. Sums over a DAG's tensors, operands and FLOPs are held below
- * DAG_MAX_SUM, so that whoever holds a checked DAG may add up freely in uint64_t. */
+/* The largest tensor, and the most that one task moves, in bytes. Sums over a DAG's tensors,
+ * operands and FLOPs are held below DAG_MAX_SUM, so that whoever holds a checked DAG may add up
+ * freely in uint64_t. */
 #define DAG_MAX_TENSOR_B ((uint64_t)1 << 50)
 #define DAG_MAX_SUM ((uint64_t)1 << 62)
 

@@ -21,9 +21,13 @@ int err_prefix(err *e, const char *fmt, ...) {
   int n = vsnprintf(e->msg, sizeof e->msg, fmt, ap);
   va_end(ap);
   if (n < 0) n = 0;
-  if ((size_t)n < sizeof e->msg) {
-    int m = snprintf(e->msg + n, sizeof e->msg - (size_t)n, ": %s", old);
-    (void)m; /* a message cut at 4 KiB is still a message */
+  size_t at = (size_t)n < sizeof e->msg ? (size_t)n : sizeof e->msg - 1;
+  size_t room = sizeof e->msg - at, len = strlen(old);
+  if (room > 2) { /* a message cut at 4 KiB is still a message */
+    if (len > room - 3) len = room - 3;
+    memcpy(e->msg + at, ": ", 2);
+    memcpy(e->msg + at + 2, old, len);
+    e->msg[at + 2 + len] = 0;
   }
   return e->status;
 }

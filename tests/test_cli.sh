@@ -1,0 +1,397 @@
+#!/usr/bin/env bash
+# The command line as its users meet it: every kind of bad input is refused with the right exit status and message
+# and leaves no file behind; what is written is the same on every run, and the same by `run` as by `compile | simulate`.
+set -u
+
+if [ "${1:-}" = --help ] || [ $# -ne 1 ]; then
+  echo "usage: $0 LLAMASIM   (the program to test); exits 0 if all is well, 1 if not"
+  [ "${1:-}" = --help ] && exit 0
+  exit 2
+fi
+
+bin=$(realpath "$1")
+source_dir=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d "${TMPDIR:-/tmp}/llamasim-cli-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 2
+mkdir box tmp
+export TMPDIR="$work/tmp"
+unset LLAMASIM_DATA
+# In a build with sanitizers: SimGrid keeps what it allocates to the end, and its actors' stacks draw this warning.
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=0}"
+asan_noise='/^==[0-9]*==WARNING: ASan is ignoring requested/,/^For details see/d'
+checks=0
+failures=0
+outputs=(--report box/r.json --trace box/t.json.gz --csv box/c.csv)
+
+fail() {
+  failures=$((failures + 1))
+  echo "FAIL: $1" >&2
+}
+
+# Nothing but the named files may lie in box; no temporary file anywhere.
+box_holds() {
+  local is
+  is=$(find box -mindepth 1 -printf '%f\n' | sort | tr '\n' ' ')
+  [ "$is" = "${*:+$* }" ] || fail "$what: box holds '$is', not '$*'"
+  [ -z "$(find tmp -mindepth 1)" ] || fail "$what: left in TMPDIR: $(find tmp -mindepth 1)"
+}
+
+# says STATUS TEXT ARGUMENT...: the program ends with that status and says TEXT ('' = nothing to be said) on standard error
+says() {
+  local status=$1 text=$2 got
+  shift 2
+  checks=$((checks + 1))
+  what="llamasim $*"
+  "$bin" "$@" >stdout 2>stderr </dev/null
+  got=$?
+  sed -i "$asan_noise" stderr
+  [ $got -eq "$status" ] || fail "$what: exit status $got, not $status: $(cat stderr)"
+  if [ -n "$text" ]; then
+    grep -qF -- "$text" stderr || fail "$what: does not say '$text' but: $(cat stderr)"
+    [ "$(grep -c '^llamasim: ' stderr)" -eq 1 ] || fail "$what: not one message: $(cat stderr)"
+  else
+    [ ! -s stderr ] || fail "$what: says: $(cat stderr)"
+  fi
+}
+
+# The same, where result files are asked for and none may come to be.
+refuses() {
+  local status=$1 text=$2 command=$3
+  shift 3
+  says "$status" "$text" "$command" "${outputs[@]}" "$@"
+  box_holds
+}
+
+# The default platform, changed by sed
+platform() {
+  sed -e "$1" "$source_dir/platforms/npu4.xml" >platform.xml
+  cmp -s platform.xml "$source_dir/platforms/npu4.xml" && fail "sed changed nothing: $1"
+}
+
+# A small model, changed by sed, as config.json
+config() {
+  sed -e "$1" "$source_dir/workloads/models/stories15m.json" >config.json
+  cmp -s config.json "$source_dir/workloads/models/stories15m.json" && fail "sed changed nothing: $1"
+}
+
+dag() {
+  sed -e "$1" "$source_dir/tests/corpus/dag/linear.json" >dag.json
+  cmp -s dag.json "$source_dir/tests/corpus/dag/linear.json" && fail "sed changed nothing: $1"
+}
+
+small=(--model stories15m)
+
+# ---- usage ----
+says 2 'no command; there are: run compile simulate inspect models schedulers ops help'
+says 2 "unknown command 'simulte' (did you mean 'simulate'?)" simulte
+says 2 "unknown command 'verify'; there are: run" verify
+says 2 "unknown command '--quiet'" --quiet
+refuses 2 "unknown option '--modle' of 'run' (did you mean '--model'?)" run --modle x
+refuses 2 "unknown option '-x' of 'run'" run -x
+refuses 2 "unknown option '--explain' of 'run'" run --explain
+says 2 '--model is no option of '\''simulate'\''' simulate d.json --model x
+says 2 '--report is no option of '\''compile'\''' compile --report r
+says 2 "'simulate' needs a DAG.json" simulate
+says 2 "'inspect' needs a MODEL|PLATFORM.xml" inspect
+says 2 "'run' takes options only, but got 'model'" run model
+says 2 "'simulate' takes one DAG.json, but got 'a' and 'b'" simulate a b
+says 2 "--past needs a value: --past N" run --past
+says 2 "--report needs a value: --report F" run --report --quiet
+says 2 '--past stands there twice' run --past 1 --past=2
+says 2 "--quiet takes no value, but got 'yes'" run --quiet=yes
+says 2 "--report: its value F is empty" run --report=
+for o in past tokens batch layers layer prefetch seed; do
+  refuses 2 "--$o: '-1' is no whole number" run --$o -1
+  refuses 2 "--$o: '1e3' is no whole number" run --$o=1e3
+  refuses 2 "--$o: " run --$o=99999999999999999999
+done
+refuses 2 '--batch: ' run --batch 0
+refuses 2 "--phase: 'prefil' is none of its values: decode|prefill" run --phase prefil
+refuses 2 '--phase hybrid is not supported by this version; what is: decode|prefill' run --phase hybrid
+refuses 2 '--steps 2 is not supported by this version; what is: 1' run --steps 2
+refuses 2 '--layers all is not supported by this version; what is: a number' run --layers all
+refuses 2 '--split tile is not supported by this version; what is: none|op|head' run --split tile
+refuses 2 '--attention flash is not supported by this version; what is: three-pass' run --attention flash
+refuses 2 '--kv-update shift-pointer is not supported by this version' run --kv-update shift-pointer
+refuses 2 '--resident weights is not supported by this version; what is: none' run --resident weights
+says 2 '--format chakra is not supported by this version; what is: json' compile --format chakra
+refuses 2 "--scheduler: unknown scheduler 'hft' (did you mean 'heft'?); there are:" run --scheduler hft
+refuses 2 "--dtype: unknown dtype 'fp8'" run --dtype fp8
+refuses 2 "--kv-dtype: unknown dtype 'w8a8'" run --kv-dtype w8a8
+refuses 2 "layers 5..6 asked for, but model 'stories15m' has layers 0..5" run "${small[@]}" --layer 5 --layers 2
+refuses 2 'past' run --phase prefill --past 3
+says 2 "unknown command 'foo'" help foo
+for c in run compile simulate inspect models schedulers ops; do
+  says 0 '' help $c
+  grep -q "^Usage: llamasim $c" stdout || fail "help $c: $(head -3 stdout)"
+  grep -q '^Exit status: ' stdout || fail "help $c does not say its exit status"
+  cp stdout help
+  says 0 '' $c --help
+  cmp -s stdout help || fail "$c --help is not help $c"
+done
+says 0 '' --help
+says 0 '' --version
+grep -qE '^llamasim [0-9]+\.[0-9]+\.[0-9]+$' stdout || fail "--version: $(cat stdout)"
+
+# ---- lists ----
+says 0 '' models
+grep -q '^llama-3.2-1b ' stdout || fail 'models lacks llama-3.2-1b'
+says 0 '' schedulers
+for s in heft serial; do grep -q "^$s " stdout || fail "schedulers lacks $s"; done
+says 0 '' ops
+grep -q '^MatMul ' stdout || fail 'ops lacks MatMul'
+says 0 '' inspect npu4
+cp stdout inspected
+says 0 '' inspect platforms/npu4.xml
+cmp -s stdout inspected || fail 'inspect npu4 is not inspect platforms/npu4.xml'
+says 0 '' inspect npu4 --set engines=8
+says 0 '' inspect llama-3.2-1b --dtype int8
+says 2 '--set is for platforms' inspect llama-3.2-1b --set engines=8
+says 2 '--dtype is for models' inspect npu4 --dtype int8
+says 2 'no-such-thing' inspect no-such-thing
+
+# ---- platforms ----
+refuses 2 'no-such.xml' run --platform no-such.xml
+refuses 2 'box' run --platform box
+printf '<platform version="4.1"><zone id="z" routing="Full">' >platform.xml
+refuses 2 'platform.xml:1' run --platform platform.xml
+printf 'not XML at all' >platform.xml
+refuses 2 'platform.xml:1' run --platform platform.xml
+: >platform.xml
+refuses 2 'platform.xml' run --platform platform.xml
+cat >platform.xml <<'XML'
+<?xml version="1.0"?>
+<!DOCTYPE platform [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">
+<!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;"><!ENTITY d "&c;&c;&c;&c;&c;&c;&c;&c;&c;&c;">
+<!ENTITY e "&d;&d;&d;&d;&d;&d;&d;&d;&d;&d;"><!ENTITY f "&e;&e;&e;&e;&e;&e;&e;&e;&e;&e;">]>
+<platform version="4.1"><zone id="&f;" routing="Full"/></platform>
+XML
+refuses 2 'platform.xml:' run --platform platform.xml
+platform 's/<zone id/<cluster id/; s/<\/zone>/<\/cluster>/'
+refuses 2 'cluster' run --platform platform.xml
+platform 's/<host id="engine0" speed="4Tf">/<host id="engine0" speed="4Tf" colour="red">/'
+refuses 2 'colour' run --platform platform.xml
+platform '0,/value="engine"/s//value="gpu"/'
+refuses 2 'gpu' run --platform platform.xml
+platform 's/51.2GBps/-5Bps/'
+refuses 2 'must be greater than 0' run --platform platform.xml
+platform 's/51.2GBps/0Bps/'
+refuses 2 'must be greater than 0' run --platform platform.xml
+platform '0,/speed="4Tf"/s//speed="0f"/'
+refuses 2 'must be greater than 0' run --platform platform.xml
+platform '0,/speed="4Tf"/s//speed="-4Tf"/'
+refuses 2 'must be greater than 0' run --platform platform.xml
+platform 's/51.2GBps/51.2/'
+refuses 2 'dram_bus' run --platform platform.xml
+platform '/<route src="dram"/d'
+refuses 2 'route' run --platform platform.xml
+platform '/<route src="sram" dst="engine2"/d'
+refuses 2 'engine2' run --platform platform.xml
+platform 's/value="engine"/value="dma"/'
+refuses 2 'engine' run --platform platform.xml
+for s in engines=0 engines=-1 engines=many dram.bandwidth=-1GBps dram.bandwidth=0 sram.capacity=0 \
+  engine.speed=fast dma.channels=0 dram_bus.latency=-1ns nonsense.key=1 nonsense engines=; do
+  refuses 2 "${s%%=*}" run --set $s
+done
+
+# ---- models ----
+refuses 2 'no-such-model' run --model no-such-model
+refuses 2 'llama-3.2-1b' run --model no-such-model
+config '/"hidden_size"/d'
+refuses 2 'hidden_size' run --model config.json
+config 's/"hidden_size": *[0-9]*/"hidden_size": -64/'
+refuses 2 'hidden_size: is -64' run --model config.json
+config 's/"num_hidden_layers": *[0-9]*/"num_hidden_layers": 1e30/'
+refuses 2 'num_hidden_layers: is 1e+30' run --model config.json
+config 's/"num_key_value_heads": *[0-9]*/"num_key_value_heads": 5/'
+refuses 2 'num_key_value_heads' run --model config.json
+config 's/"vocab_size": *[0-9]*/"vocab_size": "many"/'
+refuses 2 'vocab_size' run --model config.json
+printf '{"hidden_size": 64' >config.json
+refuses 2 'config.json:1' run --model config.json
+printf '{}' >config.json
+refuses 2 'config.json' run --model config.json
+head -c 100000 /dev/zero | tr '\0' '[' >config.json
+refuses 2 'config.json' run --model config.json
+refuses 1 "in 'sram'" run --set sram.capacity=1KiB
+refuses 1 'short' run --set sram.capacity=1KiB
+
+# ---- task DAGs ----
+refuses 2 'no-such.json' simulate no-such.json
+dag 's/"deps": \[0, 1\]/"deps": [4]/'
+refuses 2 "dag.json: task 3 'right': its dependencies form a cycle: 3 waits for 4 waits for 3" simulate dag.json
+dag 's/"deps": \[2, 3\]/"deps": [2, 77]/'
+refuses 2 "dag.json: task 4 'y': it depends on a task that does not exist: 77" simulate dag.json
+dag '0,/MatMul/s//Conv2D/'
+refuses 2 "task 2 'left'.op: is \"Conv2D\"" simulate dag.json
+dag 's/{"tensor": "x"}/{"tensor": "z"}/'
+refuses 2 "task 0 'x'.reads[0].tensor: is \"z\"" simulate dag.json
+dag 's/"id": 3, "name": "right"/"id": 2, "name": "right"/'
+refuses 2 'task id 2 stands there twice' simulate dag.json
+dag '1s/dag/report/'
+refuses 2 '.format: is "llamasim-report"' simulate dag.json
+dag '/"id": 4, "name": "y", "op"/d'
+refuses 2 'dag.json:' simulate dag.json
+refuses 2 'standard input: is empty' simulate -
+cp "$source_dir/tests/corpus/dag/linear.json" dag.json
+says 0 '' simulate dag.json --report box/r.json
+box_holds r.json
+rm box/*
+
+# ---- outputs that cannot be written ----
+says 2 'box/no/r.json' run --report box/no/r.json --trace box/t.json
+box_holds
+says 2 'box' run --report box/t.json --trace box
+box_holds
+mkdir box/locked
+if chmod 500 box/locked && ! touch box/locked/x 2>/dev/null; then # root may write anywhere
+  says 2 'box/locked/r.json' run --report box/locked/r.json
+fi
+rm -rf box/locked
+says 2 "--report and --trace both write 'box/../box/r'" run --report box/r --trace box/../box/r
+says 2 "--report and --csv both write '/dev/stdout'" run --report - --csv /dev/stdout
+cp config.json box/config.json
+says 2 "--trace would overwrite the input 'box/config.json'" run --model box/config.json --trace box/config.json
+rm box/config.json
+says 2 '--csv: ' run --csv box/c.csv.gz
+says 2 '/dev/full: cannot write it' run "${small[@]}" --report box/r.json --trace /dev/full
+box_holds
+says 2 'box/no/d.json' compile --out box/no/d.json
+box_holds
+for command in run 'run --report box/r.json' compile 'run --report -' 'run --csv -' 'inspect npu4' models schedulers ops help --version; do
+  what="$command > /dev/full"
+  checks=$((checks + 1))
+  # shellcheck disable=SC2086
+  "$bin" $command >/dev/full 2>stderr
+  [ $? -eq 2 ] || fail "$what: exit status is not 2"
+  grep -qF 'standard output: cannot write it' stderr || fail "$what: says $(cat stderr)"
+  # shellcheck disable=SC2086
+  "$bin" $command >&- 2>stderr
+  [ $? -eq 2 ] || fail "$what: exit status with standard output closed is not 2"
+  box_holds
+done
+what='file size limit'
+checks=$((checks + 1))
+echo old >box/t.json
+(ulimit -f 64 && "$bin" run "${small[@]}" --report box/r.json --trace box/t.json) >stdout 2>stderr
+[ $? -eq 2 ] || fail "$what: exit status is not 2: $(cat stderr)"
+grep -qF 'box/t.json: cannot write it' stderr || fail "$what: says $(cat stderr)"
+[ "$(cat box/t.json)" = old ] || fail "$what: the old trace is gone"
+rm -f box/*
+what='reader gone'
+checks=$((checks + 1))
+"$bin" compile 2>stderr | true
+[ "${PIPESTATUS[0]}" -eq 2 ] || fail "$what: exit status is not 2"
+
+# ---- stopped from outside ----
+for signal in INT:130 TERM:143 HUP:129; do
+  what="stopped by ${signal%:*}"
+  checks=$((checks + 1))
+  # the DAG never comes: the program has opened its outputs and waits
+  mkfifo fifo
+  sleep 60 >fifo &
+  feeder=$!
+  timeout --preserve-status -s "${signal%:*}" 1 "$bin" simulate fifo "${outputs[@]}" >stdout 2>stderr
+  got=$?
+  kill $feeder
+  wait $feeder 2>/dev/null
+  rm fifo
+  [ $got -eq "${signal#*:}" ] || fail "$what: exit status $got"
+  box_holds
+done
+
+# ---- results ----
+says 0 '' run "${small[@]}" --quiet
+grep -q '^workload  *stories15m' stdout || fail 'run prints no summary'
+says 0 '' run "${small[@]}" --report - --quiet
+[ "$(head -c 1 stdout)" = '{' ] || fail 'run --report - prints something beside the report'
+for o in '' --progress '--progress --quiet'; do
+  what="run $o"
+  checks=$((checks + 1))
+  # shellcheck disable=SC2086
+  "$bin" run "${small[@]}" $o >stdout 2>stderr || fail "$what: $(cat stderr)"
+  sed -i "$asan_noise" stderr
+  if [ "$o" = --progress ]; then
+    grep -q '^llamasim: simulating [0-9]* tasks' stderr || fail "$what: no progress: $(cat stderr)"
+  else
+    [ ! -s stderr ] || fail "$what: says $(cat stderr)"
+  fi
+done
+
+# same FILE FILE: the bytes are the same
+same() {
+  checks=$((checks + 1))
+  cmp -s "$1" "$2" || fail "$what: $1 and $2 differ"
+}
+
+mkdir a b
+for split in none op head; do
+  for more in '' '--phase prefill --tokens 16 --batch 2 --layers 2' '--dtype w8a8 --layer 3' '--scheduler serial' \
+    '--scheduler eager --prefetch 0 --seed 7 --set engines=3'; do
+    what="run --split $split $more"
+    run_options=()
+    compile_options=()
+    # shellcheck disable=SC2206
+    words=($more)
+    for ((i = 0; i < ${#words[@]}; i += 2)); do
+      pair=("${words[@]:i:2}")
+      case ${pair[0]} in
+      --scheduler | --prefetch | --seed) run_options+=("${pair[@]}") ;;
+      --set) run_options+=("${pair[@]}") compile_options+=("${pair[@]}") ;;
+      *) compile_options+=("${pair[@]}") ;;
+      esac
+    done
+    for d in a b; do
+      # shellcheck disable=SC2086
+      says 0 '' run "${small[@]}" --split $split $more --report $d/r.json --trace $d/t.json --csv $d/$split.csv
+      # shellcheck disable=SC2086
+      says 0 '' run "${small[@]}" --split $split $more --trace $d/t.json.gz
+      says 0 '' compile "${small[@]}" --split $split "${compile_options[@]}" -o $d/d.json
+      rm -f $d/$split.csv
+    done
+    for f in r.json t.json t.json.gz d.json; do same a/$f b/$f; done
+    gzip -dc a/t.json.gz | cmp -s - a/t.json || fail "$what: t.json.gz is not t.json compressed"
+    says 0 '' simulate a/d.json "${run_options[@]}" --report b/r.json --trace b/t.json
+    for f in r.json t.json; do same a/$f b/$f; done
+  done
+done
+
+# the whole of the contract's example, and the default model
+what='default run'
+says 0 '' run --report a/r.json
+grep -q '"weights": 121643008' a/r.json || fail "$what: bytes.weights is not 121643008"
+grep -q '"matrix": 121675776' a/r.json || fail "$what: matrix FLOPs are not 121675776"
+
+# ---- CSV ----
+what='csv'
+says 0 '' run "${small[@]}" --csv box/c.csv
+says 0 '' run "${small[@]}" --csv box/c.csv --past 9
+[ "$(wc -l <box/c.csv)" -eq 3 ] || fail "$what: not a header and two rows"
+cp box/c.csv c.csv
+says 2 'box/c.csv: its header is another one' run "${small[@]}" --csv box/c.csv --set engines=2
+same box/c.csv c.csv
+box_holds c.csv
+printf '%s' "$(cat c.csv)" >box/c.csv
+says 0 '' run "${small[@]}" --csv box/c.csv
+[ "$(wc -l <box/c.csv)" -eq 4 ] || fail "$what: a last line without end swallowed the new row"
+says 0 '' run "${small[@]}" --csv -
+head -1 stdout >header
+head -1 c.csv | cmp -s - header || fail "$what: the header on standard output differs"
+rm box/c.csv
+
+# ---- stopped while it simulates: unless it is done already, nothing is left ----
+for stop in INT:130:0.5 INT:130:0.8 INT:130:1.1 TERM:143:0.8; do
+  IFS=: read -r signal status after <<<"$stop"
+  what="simulation stopped by $signal after $after s"
+  checks=$((checks + 1))
+  timeout --preserve-status -s "$signal" "$after" "$bin" run --model llama-3.1-70b --layers 80 "${outputs[@]}" \
+    >stdout 2>stderr
+  got=$?
+  [ $got -eq 0 ] || [ $got -eq "$status" ] || fail "$what: exit status $got: $(cat stderr)"
+  if [ $got -eq 0 ]; then rm box/*; fi
+  box_holds
+done
+
+echo "$checks checks, $failures failures"
+[ $failures -eq 0 ]
