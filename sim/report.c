@@ -171,6 +171,7 @@ void report_put_head(const report *r, const report_sink *s) {
   s->count(s->self, "compute", t->compute);
   s->count(s->self, "load", t->load);
   s->count(s->self, "store", t->store);
+  s->count(s->self, "move", t->move);
   s->end(s->self);
   s->object(s->self, "flops");
   s->count(s->self, "matrix", t->matrix_flops);
@@ -184,6 +185,7 @@ void report_put_head(const report *r, const report_sink *s) {
   s->count(s->self, "kv_read", t->kv_read);
   s->count(s->self, "kv_write", t->kv_write);
   s->count(s->self, "spill", t->spill);
+  s->count(s->self, "move", t->moved);
   s->end(s->self);
   s->number(s->self, "makespan_s", r->tl->makespan_s);
   put_bounds(r, s);

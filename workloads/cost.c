@@ -18,17 +18,9 @@ static dtype tensor_dtype(const dag *d, const dag_view *v) {
   return (dtype)d->tensors[v->tensor].dtype;
 }
 
-static uint64_t sram_bytes(const dag *d, const dag_view *v, size_t n) {
+static uint64_t views_bytes(const dag *d, const dag_view *v, size_t n) {
   uint64_t bytes = 0;
-  for (size_t i = 0; i < n; i++)
-    if (d->tensors[v[i].tensor].space == DAG_SRAM) bytes += dag_view_bytes(d, &v[i]);
-  return bytes;
-}
-
-static uint64_t dram_bytes(const dag *d, const dag_view *v, size_t n) {
-  uint64_t bytes = 0;
-  for (size_t i = 0; i < n; i++)
-    if (d->tensors[v[i].tensor].space == DAG_DRAM) bytes += dag_view_bytes(d, &v[i]);
+  for (size_t i = 0; i < n; i++) bytes += dag_view_bytes(d, &v[i]);
   return bytes;
 }
 
@@ -87,14 +79,14 @@ static void arithmetic(const dag *d, const dag_task *t, cost *c) {
 
 cost cost_of(const dag *d, uint32_t task) {
   const dag_task *t = &d->tasks[task];
-  const dag_view *r = dag_reads(d, t), *w = dag_writes(d, t);
+  const dag_view *r = dag_reads(d, t);
   cost c = {.rate = tensor_dtype(d, &r[0])};
   if (op_kind_of((op)t->op) == OP_COMPUTE) {
-    c.operand_B = sram_bytes(d, r, t->n_reads) + sram_bytes(d, w, t->n_writes);
+    c.operand_B = views_bytes(d, r, (size_t)t->n_reads + t->n_writes);
     if (t->n_reads > 1) c.rate = wider(c.rate, tensor_dtype(d, &r[1]));
     arithmetic(d, t, &c);
   } else {
-    c.transfer_B = dram_bytes(d, r, t->n_reads) + dram_bytes(d, w, t->n_writes);
+    c.transfer_B = views_bytes(d, r, t->n_reads);
   }
   return c;
 }
@@ -109,6 +101,11 @@ cost_totals cost_sum(const dag *d) {
       s.compute++;
       s.matrix_flops += c.matrix_flops;
       s.vector_flops += c.vector_flops;
+      continue;
+    }
+    if (kind == OP_MOVE) {
+      s.move++;
+      s.moved += views_bytes(d, dag_reads(d, t), t->n_reads);
       continue;
     }
     bool load = kind == OP_LOAD;

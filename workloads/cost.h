@@ -7,7 +7,7 @@
  *   RMSNorm 4, RoPE 3, Add 1, SiLUMul 5, KVAppend 0, QK 1 a visible pair (the scale), SoftmaxMax 1, SoftmaxExp 3
  *   (subtract, exp, sum), SoftmaxNorm 1, each of the last three a visible pair
  * Operand bytes: all SRAM views that a compute task reads or writes, whole, once each.
- * Transfer bytes: the DRAM side's views of a load or store. */
+ * Transfer bytes: the views that a load, store or move copies. */
 #ifndef LS_COST_H
 #define LS_COST_H
 
@@ -16,7 +16,7 @@
 typedef struct cost {
   uint64_t matrix_flops, vector_flops;
   uint64_t operand_B;  /* compute: streamed between SRAM and the engine */
-  uint64_t transfer_B; /* load, store: moved between DRAM and SRAM */
+  uint64_t transfer_B; /* load, store, move: copied */
   dtype rate;          /* the dtype whose matrix rate applies: the widest of the inputs */
   uint64_t mnk[3];     /* matrix tasks: the problem as the engine sees it, for its native tile; 0 for others */
 } cost;
@@ -25,9 +25,10 @@ cost cost_of(const dag *d, uint32_t task);
 
 /* Totals over a DAG, in the words of the report. */
 typedef struct cost_totals {
-  uint64_t compute, load, store; /* tasks */
+  uint64_t compute, load, store, move; /* tasks */
   uint64_t matrix_flops, vector_flops;
   uint64_t dram_read, dram_write, weights, scales, kv_read, kv_write, spill;
+  uint64_t moved; /* between SRAMs */
 } cost_totals;
 
 cost_totals cost_sum(const dag *d);

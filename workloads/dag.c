@@ -1,6 +1,7 @@
 #include "workloads/dag.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,9 +21,24 @@ const char *dag_role_name(dag_role r) {
   return NAME[r];
 }
 
-const char *dag_space_name(dag_space s) {
-  static const char *const NAME[DAG_SPACE_COUNT] = {"dram", "sram"};
-  return NAME[s];
+const char *dag_space_name(dag_space s, char buf[DAG_SPACE_TEXT]) {
+  if (s <= DAG_SRAM) return s == DAG_DRAM ? "dram" : "sram";
+  snprintf(buf, DAG_SPACE_TEXT, "sram%u", (unsigned)(s - DAG_SRAM));
+  return buf;
+}
+
+dag_space dag_space_parse(const char *name) {
+  static const char STEM[] = "sram";
+  size_t stem = sizeof STEM - 1;
+  if (strcmp(name, "dram") == 0) return DAG_DRAM;
+  if (strncmp(name, STEM, stem) != 0) return DAG_SPACE_COUNT;
+  const char *digits = name + stem;
+  size_t n = strlen(digits);
+  if (n == 0) return DAG_SRAM;
+  /* one way to write each: no sign, no leading zero */
+  if (n > 4 || digits[0] == '0' || strspn(digits, "0123456789") != n) return DAG_SPACE_COUNT;
+  unsigned long i = strtoul(digits, NULL, 10);
+  return i < DAG_MAX_SRAMS ? (dag_space)(DAG_SRAM + i) : DAG_SPACE_COUNT;
 }
 
 dag *dag_new(arena *a) {
@@ -49,7 +65,7 @@ uint32_t dag_add_tensor(dag *d, const char *name, dag_space space, dag_role role
                   .rank = (uint8_t)rank,
                   .dtype = (uint8_t)dt,
                   .role = (uint8_t)role,
-                  .space = (uint8_t)space};
+                  .space = (uint16_t)space};
   for (uint32_t i = 0; i < rank; i++) {
     assert(dim[i] > 0 && dim[i] < UINT32_MAX);
     t.dim[i] = dim[i];

@@ -4,9 +4,14 @@
  * cannot be built. A task says what it computes: an op, operand views (regions of tensors), and through the tensors
  * their shapes and dtypes. FLOPs, bytes and trace arguments are functions of that record (cost.h), never stored.
  *
- * Tensors live in a space: DRAM (weights, KV cache, block input and output) or SRAM (everything on chip). An SRAM tensor
- * is one buffer: it takes dag_tensor_bytes() from the start of its first writer to the end of its last reader. Every
- * element is written at most once, so reads-after-writes are the only hazards, and they are the `deps`.
+ * Tensors live in a space: DRAM (weights, KV cache, block input and output) or an SRAM (everything on chip): "sram" is the
+ * first of the platform, the shared one or the only one; "sram1", "sram2", ... are its further ones (scratchpads), in the
+ * platform's order. An SRAM tensor is one buffer: it takes dag_tensor_bytes() from the start of its first writer to the
+ * end of its last reader. Every element is written at most once, so reads-after-writes are the only hazards, and they are
+ * the `deps`.
+ *
+ * Compute tasks read and write SRAMs, any mixture of them: where a task may run follows from the platform's routes, not
+ * from the DAG. A load goes from DRAM to one SRAM, a store from one SRAM to DRAM, a move from one SRAM to another.
  *
  * Groups: tasks of one group (not DAG_NO_GROUP) run on one engine, whichever the policy chooses: the pieces of an op
  * that the split keeps whole.
@@ -29,7 +34,13 @@ enum { DAG_RANK = 4, DAG_MAX_OPERANDS = 64 };
 
 #define DAG_NO_GROUP UINT32_MAX
 
-typedef enum dag_space { DAG_DRAM, DAG_SRAM, DAG_SPACE_COUNT } dag_space;
+/* DAG_SRAM + i is the platform's SRAM number i. */
+enum { DAG_MAX_SRAMS = 1024 };
+typedef enum dag_space {
+  DAG_DRAM,
+  DAG_SRAM,
+  DAG_SPACE_COUNT = DAG_SRAM + DAG_MAX_SRAMS
+} dag_space;
 
 /* What a tensor is, for the accounting of bytes. */
 #define DAG_ROLES(X)                                                                               \
@@ -46,12 +57,18 @@ typedef enum dag_role {
 } dag_role;
 
 const char *dag_role_name(dag_role r);
-const char *dag_space_name(dag_space s);
+
+/* "dram", "sram", "sram1", ...; the text may lie in `buf`. */
+enum { DAG_SPACE_TEXT = 16 };
+const char *dag_space_name(dag_space s, char buf[DAG_SPACE_TEXT]);
+/* DAG_SPACE_COUNT where `name` is none. */
+dag_space dag_space_parse(const char *name);
 
 typedef struct dag_tensor {
   const char *name; /* "L0.q_proj.weight" in DRAM; "L0.q_proj.weight[0:128]" for a piece in SRAM */
   uint64_t dim[DAG_RANK]; /* outermost first; dims beyond `rank` are 1 */
-  uint8_t rank, dtype, role, space;
+  uint8_t rank, dtype, role;
+  uint16_t space;
 } dag_tensor;
 
 /* A box inside a tensor: lo[i] .. lo[i]+len[i]-1 along each dim; beyond rank lo = 0, len = 1. */

@@ -284,7 +284,7 @@ static int check_compute(const check *c, uint32_t task) {
   const dag_view *v = dag_reads(c->d, t);
   char at[24];
   for (uint32_t i = 0; i < (uint32_t)t->n_reads + t->n_writes; i++)
-    if (tensor_of(c, &v[i])->space != DAG_SRAM)
+    if (tensor_of(c, &v[i])->space == DAG_DRAM)
       return fail(c, task, "%s '%.200s' is in dram; a compute task reads and writes sram only",
                   operand(t, i, at), tensor_of(c, &v[i])->name);
   shapes s = {0};
@@ -292,10 +292,32 @@ static int check_compute(const check *c, uint32_t task) {
   return check_relations(c, task, &s);
 }
 
+/* The spaces that operand i of a transfer joins, by the kind's rule, and the same for all operands:
+ * it is one copy over one route. */
+static int check_spaces(const check *c, uint32_t task, uint32_t i) {
+  const dag_task *t = &c->d->tasks[task];
+  const dag_view *r = dag_reads(c->d, t), *w = dag_writes(c->d, t);
+  static const char *const RULE[OP_KIND_COUNT] = {[OP_LOAD] = "a load goes from dram to sram",
+                                                  [OP_STORE] = "a store goes from sram to dram",
+                                                  [OP_MOVE] =
+                                                      "a move goes from one sram to another"};
+  op_kind kind = op_kind_of((op)t->op);
+  uint16_t from = tensor_of(c, &r[i])->space, to = tensor_of(c, &w[i])->space;
+  char a[DAG_SPACE_TEXT], b[DAG_SPACE_TEXT];
+  if ((from == DAG_DRAM) != (kind == OP_LOAD) || (to == DAG_DRAM) != (kind == OP_STORE) ||
+      from == to)
+    return fail(c, task, "operand %u goes from %s to %s; %s", i, dag_space_name((dag_space)from, a),
+                dag_space_name((dag_space)to, b), RULE[kind]);
+  if (from != tensor_of(c, &r[0])->space || to != tensor_of(c, &w[0])->space)
+    return fail(c, task, "operand %u goes from %s to %s, and operand 0 elsewhere; a %s is one copy",
+                i, dag_space_name((dag_space)from, a), dag_space_name((dag_space)to, b),
+                op_kind_name(kind));
+  return ERR_OK;
+}
+
 static int check_transfer(const check *c, uint32_t task) {
   const dag_task *t = &c->d->tasks[task];
   const dag_view *r = dag_reads(c->d, t), *w = dag_writes(c->d, t);
-  bool load = op_kind_of((op)t->op) == OP_LOAD;
   if (t->group != DAG_NO_GROUP)
     return fail(c, task, "it has a group, but groups share an engine and DMA runs this task");
   if (t->n_reads != t->n_writes)
@@ -304,10 +326,7 @@ static int check_transfer(const check *c, uint32_t task) {
                 t->n_reads, t->n_writes);
   for (uint32_t i = 0; i < t->n_reads; i++) {
     const dag_tensor *from = tensor_of(c, &r[i]), *to = tensor_of(c, &w[i]);
-    if (from->space != (load ? DAG_DRAM : DAG_SRAM) || to->space != (load ? DAG_SRAM : DAG_DRAM))
-      return fail(c, task, "operand %u goes from %s to %s; a %s goes from %s", i,
-                  dag_space_name((dag_space)from->space), dag_space_name((dag_space)to->space),
-                  load ? "load" : "store", load ? "dram to sram" : "sram to dram");
+    if (check_spaces(c, task, i)) return c->e->status;
     char a[64], b[64];
     if (memcmp(r[i].len, w[i].len, sizeof r[i].len) != 0)
       return fail(c, task, "reads[%u] has shape %s and writes[%u] %s; a copy keeps the shape", i,
@@ -437,9 +456,11 @@ static int check_read(check *c, uint32_t task, uint32_t i) {
                   x->name, id_of(c, w));
     missing -= c->hits.items[k].elements;
   }
-  if (x->space == DAG_SRAM && missing > 0)
-    return fail(c, task, "it reads %s of '%.200s' in sram that no earlier task writes",
-                missing == dag_view_elements(v) ? "elements" : "some elements", x->name);
+  char space[DAG_SPACE_TEXT];
+  if (x->space != DAG_DRAM && missing > 0)
+    return fail(c, task, "it reads %s of '%.200s' in %s that no earlier task writes",
+                missing == dag_view_elements(v) ? "elements" : "some elements", x->name,
+                dag_space_name((dag_space)x->space, space));
   return ERR_OK;
 }
 

@@ -48,7 +48,8 @@ static void write_tensor(jw *w, uint32_t id, const dag_tensor *t) {
   jw_end(w);
   jw_str(w, "dtype", dtype_name((dtype)t->dtype));
   jw_str(w, "role", dag_role_name((dag_role)t->role));
-  jw_str(w, "space", dag_space_name((dag_space)t->space));
+  char space[DAG_SPACE_TEXT];
+  jw_str(w, "space", dag_space_name((dag_space)t->space, space));
   jw_end(w);
 }
 

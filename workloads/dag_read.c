@@ -136,9 +136,6 @@ static const char *a_dtype(int i) {
 static const char *a_role(int i) {
   return dag_role_name((dag_role)i);
 }
-static const char *a_space(int i) {
-  return dag_space_name((dag_space)i);
-}
 static const char *an_op(int i) {
   return op_name((op)i);
 }
@@ -238,8 +235,19 @@ typedef struct raw_tensor {
   const char *name;
   uint64_t dim[DAG_RANK];
   uint32_t rank;
-  uint8_t dtype, role, space;
+  uint8_t dtype, role;
+  uint16_t space;
 } raw_tensor;
+
+static int read_space(const reader *r, const json *obj, const char *ctx, uint16_t *space) {
+  const char *name;
+  if (json_need_str(&r->doc, obj, ctx, "space", &name, r->e)) return r->e->status;
+  dag_space s = dag_space_parse(name);
+  if (s == DAG_SPACE_COUNT)
+    return fail(r, ctx, "space", json_get(obj, "space"), "one of dram sram sram1 sram2 ...");
+  *space = (uint16_t)s;
+  return ERR_OK;
+}
 
 static int read_tensor(const reader *r, const json *obj, uint32_t index, raw_tensor *t,
                        tensor_ref *ref) {
@@ -255,7 +263,7 @@ static int read_tensor(const reader *r, const json *obj, uint32_t index, raw_ten
   if (get_dims(r, obj, ctx, "shape", 1, t->dim, &t->rank) ||
       get_name(r, obj, ctx, "dtype", true, a_dtype, DT_COUNT, &t->dtype) ||
       get_name(r, obj, ctx, "role", true, a_role, DAG_ROLE_COUNT, &t->role) ||
-      get_name(r, obj, ctx, "space", true, a_space, DAG_SPACE_COUNT, &t->space))
+      read_space(r, obj, ctx, &t->space))
     return r->e->status;
   if (dag_check_dims(t->dim, t->rank, (dtype)t->dtype, why) != ERR_OK)
     return err_set(r->e, ERR_BAD, "%s: %s: %s", r->doc.where, ctx, why);

@@ -34,6 +34,6 @@ op op_parse(const char *name) {
 }
 
 const char *op_kind_name(op_kind k) {
-  static const char *const NAME[OP_KIND_COUNT] = {"compute", "load", "store"};
+  static const char *const NAME[OP_KIND_COUNT] = {"compute", "load", "store", "move"};
   return NAME[k];
 }

@@ -13,12 +13,13 @@
  *   Add          y = a + b                                                      reads a, b          writes y
  *   SiLUMul      y = gate / (1 + exp(-gate)) * up                               reads gate, up      writes y
  *   Load*, Store*  a copy between DRAM and SRAM by DMA; reads views, writes views of the same shapes
+ *   Move           the same between two SRAMs
  *
  * g = heads per KV head. Key j is visible to the query at position p if j <= p. */
 #ifndef LS_OP_H
 #define LS_OP_H
 
-typedef enum op_kind { OP_COMPUTE, OP_LOAD, OP_STORE, OP_KIND_COUNT } op_kind;
+typedef enum op_kind { OP_COMPUTE, OP_LOAD, OP_STORE, OP_MOVE, OP_KIND_COUNT } op_kind;
 
 /* id, name (also in traces and JSON), kind, class (the trace's `cat`), what it is */
 #define OPS(X)                                                                                     \
@@ -37,7 +38,8 @@ typedef enum op_kind { OP_COMPUTE, OP_LOAD, OP_STORE, OP_KIND_COUNT } op_kind;
   X(LOAD_KV, "LoadKV", OP_LOAD, "load", "past rows of the K or V cache, DRAM to SRAM")             \
   X(LOAD_ACT, "LoadAct", OP_LOAD, "load", "input activations, DRAM to SRAM")                       \
   X(STORE_KV, "StoreKV", OP_STORE, "store", "new rows of the K or V cache, SRAM to DRAM")          \
-  X(STORE_ACT, "StoreAct", OP_STORE, "store", "output activations, SRAM to DRAM")
+  X(STORE_ACT, "StoreAct", OP_STORE, "store", "output activations, SRAM to DRAM")       \
+  X(MOVE_SRAM, "Move", OP_MOVE, "move", "a copy from one SRAM to another")
 
 typedef enum op {
 #define X(id, name, kind, cls, text) OP_##id,
@@ -52,7 +54,7 @@ const char *op_text(op o);
 op_kind op_kind_of(op o);
 /* OP_COUNT where `name` is none. */
 op op_parse(const char *name);
-/* "compute", "load", "store" */
+/* "compute", "load", "store", "move" */
 const char *op_kind_name(op_kind k);
 
 #endif
