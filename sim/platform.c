@@ -109,6 +109,17 @@ const plat_route *plat_find_route(const platform *p, uint32_t src, uint32_t dst)
   return NULL;
 }
 
+uint32_t plat_pad_of(const platform *p, size_t sram) {
+  uint32_t engine = PLAT_NONE;
+  if (p->n_engines == 1 && sram == 0) return PLAT_NONE;
+  for (uint32_t e = 0; e < p->n_engines; e++) {
+    if (plat_find_route(p, plat_host_sram(p, sram), plat_host_engine(p, e)) == NULL) continue;
+    if (engine != PLAT_NONE) return PLAT_NONE;
+    engine = e;
+  }
+  return engine;
+}
+
 /* checks */
 
 typedef struct check {
@@ -302,17 +313,40 @@ static int check_routes(const check *c) {
   return ERR_OK;
 }
 
+/* Data comes into every sram and out of it, and at least one joins the dram both ways. */
+static int check_srams(const check *c, arena *a) {
+  const platform *p = c->p;
+  uint32_t first = plat_host_sram(p, 0), dram = plat_host_dram(p);
+  bool *into = ARENA_NEW(a, bool, p->n_srams), *from = ARENA_NEW(a, bool, p->n_srams),
+       joined = false;
+  for (size_t i = 0; i < p->n_routes; i++) {
+    const plat_route *r = &p->routes[i];
+    for (int turn = 0; turn <= (int)r->symmetrical; turn++) {
+      uint32_t src = turn == 0 ? r->src : r->dst, dst = turn == 0 ? r->dst : r->src;
+      if (src >= first && dst >= first && dst < dram) into[dst - first] = true;
+      if (src >= first && src < dram) from[src - first] = true;
+    }
+  }
+  for (uint32_t s = first; s < dram && !joined; s++)
+    joined = plat_find_route(p, dram, s) != NULL && plat_find_route(p, s, dram) != NULL;
+  bool to = plat_find_route(p, dram, first) != NULL;
+  if (!joined)
+    return FAULT(c, host_line(c, first),
+                 "no route from '%s' to '%s'; loads and stores need both ways%s",
+                 plat_host_name(p, to ? first : dram), plat_host_name(p, to ? dram : first),
+                 p->n_srams > 1 ? ", to and from one sram at least" : "");
+  for (size_t s = 0; s < p->n_srams; s++)
+    if (!into[s] || !from[s])
+      return FAULT(
+          c, host_line(c, plat_host_sram(p, s)),
+          "no route %s sram '%s'; data comes in from the dram or another sram, and goes out "
+          "to an engine, the dram or another sram",
+          into[s] ? "out of" : "into", p->srams[s].name);
+  return ERR_OK;
+}
+
 static int check_reach(const check *c) {
   const platform *p = c->p;
-  uint32_t dram = plat_host_dram(p);
-  for (size_t s = 0; s < p->n_srams; s++) {
-    uint32_t sram = plat_host_sram(p, s);
-    bool to = plat_find_route(p, dram, sram) != NULL, from = plat_find_route(p, sram, dram) != NULL;
-    if (!to || !from)
-      return FAULT(c, host_line(c, sram),
-                   "no route from '%s' to '%s'; loads and stores need both ways",
-                   plat_host_name(p, to ? sram : dram), plat_host_name(p, to ? dram : sram));
-  }
   for (size_t i = 0; i < p->n_engines; i++) {
     bool served = false;
     for (size_t s = 0; s < p->n_srams && !served; s++)
@@ -379,6 +413,7 @@ int plat_check_at(platform *p, const plat_lines *at, err *e) {
   for (size_t i = 0; status == ERR_OK && i < p->n_engines; i++) fill_rates(&p->engines[i]);
   if (status == ERR_OK) status = check_values(&c);
   if (status == ERR_OK) status = check_routes(&c);
+  if (status == ERR_OK) status = check_srams(&c, &scratch);
   if (status == ERR_OK) status = check_reach(&c);
   if (status == ERR_OK) status = check_uses(&c, &scratch);
   arena_free(&scratch);

@@ -46,8 +46,12 @@
  *     (engine, sram, dram, dma, port) names nothing of another role
  *   - a route joins dram and sram, sram and engine, or two srams, has at least one link, no link
  *     twice, and stands once
- *   - dram->sram and sram->dram for every sram; sram->engine for every engine from at least one
- *     sram; every link is on a route */
+ *   - some sram has dram->sram and sram->dram; every sram has a route into it, from the dram or from
+ *     another sram, and one out of it, to an engine, the dram or another sram; every engine has one
+ *     from at least one sram; every link is on a route
+ *
+ * Scratchpads: an sram may reach one engine only, and may have no route from or to the dram; then
+ * moves between srams feed and empty it. In a DAG, "sram" is the first sram, "sram1" the second. */
 #ifndef LS_PLATFORM_H
 #define LS_PLATFORM_H
 
@@ -164,6 +168,10 @@ static inline uint32_t plat_host_dma(const platform *p, size_t i) {
 }
 const char *plat_host_name(const platform *p, uint32_t host);
 
+/* The engine whose own scratchpad the sram is: the only one that it reaches. PLAT_NONE where it
+ * reaches several or none, and for the one engine's first sram, which is the chip's. */
+uint32_t plat_pad_of(const platform *p, size_t sram);
+
 const char *plat_link_role_name(plat_link_role r); /* "dram", "sram", "port" */
 
 /* The route from host src to host dst (or dst->src where that one is symmetrical); NULL where there
@@ -181,6 +189,8 @@ ERR_CHECK int plat_check(platform *p, err *e);
  *   engines    1 to PLAT_MAX_ENGINES. Fewer: drops the last ones, and links that then serve nobody.
  *              More: clones the last engine with its routes; links of role port that serve it alone
  *              are cloned too, everything else is shared. Names count on: engine3, engine4, ...
+ *              Where every engine has a scratchpad (plat_pad_of), it comes and goes with its
+ *              engine, and so do its routes.
  *   engine.KEY, sram.KEY, dram.KEY, dma.KEY, NAME.KEY
  *              a property of all hosts of that role, or of one host: all that stand above, but for
  *              `native`

@@ -132,9 +132,14 @@ static void print_engine(out *o, const plat_engine *e) {
   out_char(o, '\n');
 }
 
-static void print_memory(out *o, const plat_memory *m, const char *role) {
+static bool memories_alike(const plat_memory *a, const plat_memory *b) {
+  return a->capacity_B == b->capacity_B && a->efficiency == b->efficiency &&
+         a->energy_J == b->energy_J;
+}
+
+static void print_memory(out *o, const plat_memory *m, size_t n, const char *role) {
   char t[UNITS_TEXT];
-  print_range(o, m->name, m->name, 1);
+  print_range(o, m->name, m[n - 1].name, n);
   out_printf(o, " %s", m->capacity_B > 0 ? units_size(t, m->capacity_B) : "unlimited");
   if (m->efficiency != 1) out_printf(o, "; streams at %g of peak", m->efficiency);
   if (m->energy_J > 0) out_printf(o, "; energy %.6g pJ a byte", m->energy_J * 1e12);
@@ -150,8 +155,11 @@ static void print_hosts(const platform *p, out *o) {
     print_engine(o, &p->engines[i]);
   }
   out_str(o, "memories\n");
-  for (size_t i = 0; i < p->n_srams; i++) print_memory(o, &p->srams[i], "sram");
-  print_memory(o, &p->dram, "dram");
+  for (size_t i = 0, n; i < p->n_srams; i += n) {
+    for (n = 1; i + n < p->n_srams && memories_alike(&p->srams[i], &p->srams[i + n]);) n++;
+    print_memory(o, &p->srams[i], n, "sram");
+  }
+  print_memory(o, &p->dram, 1, "dram");
   out_str(o, "dma\n");
   for (size_t i = 0; i < p->n_dmas; i++) {
     print_range(o, p->dmas[i].name, p->dmas[i].name, 1);

@@ -26,19 +26,45 @@ static platform copy_of(const platform *p, arena *a) {
 
 /* the number of engines */
 
-/* A host's new id when there are `n` engines; PLAT_NONE for an engine that goes. */
-static uint32_t moved(const platform *p, uint32_t host, size_t n) {
-  if (host < p->n_engines) return host < n ? host : PLAT_NONE;
-  return (uint32_t)(host - p->n_engines + n);
+/* By sram: the engine with which it comes and goes, or PLAT_NONE. */
+static uint32_t *pads_of(const platform *p, arena *a) {
+  uint32_t *pad = ARENA_NEW(a, uint32_t, p->n_srams);
+  bool *has = ARENA_NEW(a, bool, p->n_engines), all = true;
+  for (size_t s = 0; s < p->n_srams; s++) {
+    pad[s] = plat_pad_of(p, s);
+    if (pad[s] != PLAT_NONE) has[pad[s]] = true;
+  }
+  for (size_t e = 0; e < p->n_engines; e++) all &= has[e];
+  for (size_t s = 0; s < p->n_srams && !all; s++) pad[s] = PLAT_NONE;
+  return pad;
+}
+
+/* Drops the scratchpads of engines from n on. Returns the new host ids by old ones, PLAT_NONE for
+ * what goes. */
+static uint32_t *drop_hosts(platform *p, size_t n, arena *a) {
+  const uint32_t *pad = pads_of(p, a);
+  size_t srams = 0, old = p->n_engines + p->n_srams;
+  uint32_t *id = ARENA_NEW(a, uint32_t, old + 1);
+  for (uint32_t e = 0; e < p->n_engines; e++) id[e] = e < n ? e : PLAT_NONE;
+  for (size_t s = 0; s < p->n_srams; s++) {
+    bool goes = pad[s] != PLAT_NONE && pad[s] >= n;
+    id[p->n_engines + s] = goes ? PLAT_NONE : (uint32_t)(n + srams);
+    if (!goes) p->srams[srams++] = p->srams[s];
+  }
+  id[old] = (uint32_t)(n + srams);
+  p->n_engines = n;
+  p->n_srams = srams;
+  return id;
 }
 
 static void drop_engines(platform *p, size_t n, arena *a) {
   uint32_t *id = ARENA_NEW(a, uint32_t, p->n_links); /* new id + 1 of a link still in use */
+  const uint32_t *host = drop_hosts(p, n, a);
   size_t routes = 0, links = 0;
   for (size_t i = 0; i < p->n_routes; i++) {
     plat_route r = p->routes[i];
-    r.src = moved(p, r.src, n);
-    r.dst = moved(p, r.dst, n);
+    r.src = host[r.src];
+    r.dst = host[r.dst];
     if (r.src == PLAT_NONE || r.dst == PLAT_NONE) continue;
     for (uint32_t k = 0; k < r.n_links; k++) id[r.link[k]] = 1;
     p->routes[routes++] = r;
@@ -53,7 +79,6 @@ static void drop_engines(platform *p, size_t n, arena *a) {
       p->routes[i].link[k] = id[p->routes[i].link[k]] - 1;
   p->n_routes = routes;
   p->n_links = links;
-  p->n_engines = n;
 }
 
 /* "engine3" -> "engine4", or the next number that is free. The width of "engine03" is kept. */
@@ -80,25 +105,41 @@ static void collect_names(const platform *p, plat_names *names, arena *a) {
   (void)ok;
 }
 
-/* What it takes to clone the last engine: its routes, and for each link whether it serves no other
- * engine. */
+/* What it takes to clone the last engine: its routes and its scratchpads', and for each link
+ * whether it serves no other engine. */
 typedef struct mould {
   const plat_route **routes;
-  size_t n_routes, n_private;
+  size_t n_routes, n_private, n_pads;
+  bool *pad;              /* by sram: it is the engine's own */
+  const char **pad_name;  /* the latest clone's, by sram */
   bool *private;          /* by link */
   const char **link_name; /* the latest clone's, by link */
   uint32_t *link_id;
 } mould;
 
+/* Is the host the engine of the mould, or a scratchpad of it? */
+static bool in_mould(const platform *p, const mould *m, uint32_t host) {
+  size_t s = (size_t)host - p->n_engines;
+  return host == p->n_engines - 1 || (host >= p->n_engines && s < p->n_srams && m->pad[s]);
+}
+
 static mould mould_of(const platform *p, arena *a) {
   uint32_t last = (uint32_t)(p->n_engines - 1);
   mould m = {.routes = ARENA_NEW(a, const plat_route *, p->n_routes),
+             .pad = ARENA_NEW(a, bool, p->n_srams),
+             .pad_name = ARENA_NEW(a, const char *, p->n_srams),
              .private = ARENA_NEW(a, bool, p->n_links),
              .link_name = ARENA_NEW(a, const char *, p->n_links),
              .link_id = ARENA_NEW(a, uint32_t, p->n_links)};
+  const uint32_t *pad = pads_of(p, a);
+  for (size_t s = 0; s < p->n_srams; s++) {
+    m.pad[s] = pad[s] == last;
+    m.pad_name[s] = p->srams[s].name;
+    m.n_pads += m.pad[s];
+  }
   for (size_t i = 0; i < p->n_routes; i++) {
     const plat_route *r = &p->routes[i];
-    if (r->src != last && r->dst != last) continue;
+    if (!in_mould(p, &m, r->src) && !in_mould(p, &m, r->dst)) continue;
     m.routes[m.n_routes++] = r;
     for (uint32_t k = 0; k < r->n_links; k++)
       m.private[r->link[k]] = p->links[r->link[k]].role == PLAT_LINK_PORT;
@@ -106,7 +147,7 @@ static mould mould_of(const platform *p, arena *a) {
   for (size_t i = 0; i < p->n_routes; i++) {
     const plat_route *r = &p->routes[i];
     for (uint32_t k = 0; k < r->n_links; k++)
-      if (r->src != last && r->dst != last) m.private[r->link[k]] = false;
+      if (!in_mould(p, &m, r->src) && !in_mould(p, &m, r->dst)) m.private[r->link[k]] = false;
   }
   for (uint32_t l = 0; l < p->n_links; l++) {
     m.link_name[l] = p->links[l].name;
@@ -119,7 +160,18 @@ static mould mould_of(const platform *p, arena *a) {
 /* Engine `c` of q, as the last of p, whose arrays q already holds with room for more. */
 static void add_clone(platform *q, const platform *p, mould *m, plat_names *names, size_t c,
                       arena *a) {
-  size_t last = p->n_engines - 1;
+  size_t last = p->n_engines - 1, old = p->n_engines + p->n_srams;
+  uint32_t *host = ARENA_NEW(a, uint32_t, old + 1); /* what a route of the mould joins here */
+  size_t srams = p->n_srams + (c - p->n_engines) * m->n_pads;
+  for (uint32_t e = 0; e < p->n_engines; e++) host[e] = e == last ? (uint32_t)c : e;
+  for (size_t s = 0; s < p->n_srams; s++) {
+    host[p->n_engines + s] = plat_host_sram(q, m->pad[s] ? srams : s);
+    if (!m->pad[s]) continue;
+    m->pad_name[s] = next_name(names, m->pad_name[s], PLAT_OBJ_SRAM, a);
+    q->srams[srams] = p->srams[s];
+    q->srams[srams++].name = m->pad_name[s];
+  }
+  host[old] = plat_host_dram(q);
   q->engines[c] = p->engines[last];
   q->engines[c].name = next_name(names, q->engines[c - 1].name, PLAT_OBJ_ENGINE, a);
   for (uint32_t l = 0; l < p->n_links; l++) {
@@ -131,18 +183,30 @@ static void add_clone(platform *q, const platform *p, mould *m, plat_names *name
   }
   for (size_t i = 0; i < m->n_routes; i++) {
     plat_route r = *m->routes[i];
-    r.src = r.src == last ? (uint32_t)c : moved(p, r.src, q->n_engines);
-    r.dst = r.dst == last ? (uint32_t)c : moved(p, r.dst, q->n_engines);
+    r.src = host[r.src];
+    r.dst = host[r.dst];
     for (uint32_t k = 0; k < r.n_links; k++) r.link[k] = m->link_id[r.link[k]];
     q->routes[q->n_routes++] = r;
   }
+}
+
+/* An old host's new id, where all of them stay and more came behind those of their kind. */
+static uint32_t moved(const platform *p, const platform *q, uint32_t host) {
+  if (host < p->n_engines) return host;
+  if (host < plat_host_dram(p)) return (uint32_t)(host - p->n_engines + q->n_engines);
+  return host - plat_host_dram(p) + plat_host_dram(q);
 }
 
 static int clone_engines(platform *p, size_t n, arena *a, err *e) {
   arena scratch = {0};
   mould m = mould_of(p, &scratch);
   size_t old = p->n_engines, more = n - old, links = p->n_links + more * m.n_private;
-  size_t routes = p->n_routes + more * m.n_routes;
+  size_t routes = p->n_routes + more * m.n_routes, srams = p->n_srams + more * m.n_pads;
+  if (srams > PLAT_MAX_SRAMS) {
+    arena_free(&scratch);
+    return err_set(e, ERR_BAD, "that makes %zu srams; at most %d are supported", srams,
+                   PLAT_MAX_SRAMS);
+  }
   if (links > PLAT_MAX_LINKS || routes > PLAT_MAX_ROUTES) {
     arena_free(&scratch);
     return err_set(e, ERR_BAD,
@@ -151,17 +215,20 @@ static int clone_engines(platform *p, size_t n, arena *a, err *e) {
   }
   platform q = *p;
   q.n_engines = n;
+  q.n_srams = srams;
   plat_names names = {0};
   collect_names(p, &names, &scratch);
   q.engines = ARENA_NEW(a, plat_engine, n);
+  q.srams = ARENA_NEW(a, plat_memory, srams);
   q.links = ARENA_NEW(a, plat_link, links);
   q.routes = ARENA_NEW(a, plat_route, routes);
   memcpy(q.engines, p->engines, old * sizeof *q.engines);
+  memcpy(q.srams, p->srams, p->n_srams * sizeof *q.srams);
   memcpy(q.links, p->links, p->n_links * sizeof *q.links);
   for (size_t i = 0; i < p->n_routes; i++) {
     q.routes[i] = p->routes[i];
-    q.routes[i].src = moved(p, p->routes[i].src, n);
-    q.routes[i].dst = moved(p, p->routes[i].dst, n);
+    q.routes[i].src = moved(p, &q, p->routes[i].src);
+    q.routes[i].dst = moved(p, &q, p->routes[i].dst);
   }
   for (size_t c = old; c < n; c++) add_clone(&q, p, &m, &names, c, a);
   *p = q;

@@ -448,7 +448,7 @@ int main(void) {
                       sizeof WRONG / sizeof *WRONG);
   tcase_add_test(t, plat_set__wrong_for_one_of_many__changes_none);
   tcase_add_test(t, plat_set__a_copy_of_the_table__keeps_its_values);
-  tcase_add_loop_test(t, plat_set__engines__clones_the_last_with_its_port, 0, N_SHIPPED);
+  tcase_add_loop_test(t, plat_set__engines__clones_the_last_with_its_port, 0, N_SHARED);
   tcase_add_test(t, plat_set__engines_down_and_up__gives_the_same_platform);
   tcase_add_test(t, plat_set__engines__without_port_share_the_bus);
   tcase_add_test(t, plat_set__engines__skip_taken_names_and_keep_width);
