@@ -127,6 +127,10 @@ static const cover *engines_busy(walk *w) {
   return &w->engines_busy;
 }
 
+static bool is_move(const timeline *tl, uint32_t task) {
+  return op_kind_of((op)tl->dag->tasks[task].op) == OP_MOVE;
+}
+
 static const cover *dram_busy(walk *w) {
   if (w->dram_busy.made) return &w->dram_busy;
   const timeline *tl = w->tl;
@@ -135,6 +139,7 @@ static const cover *dram_busy(walk *w) {
   for (size_t i = 0; i < tl->dag->n_tasks; i++) {
     const tl_record *r = &tl->records[i];
     if (r->resource == OBS_NONE || tl_is_engine(tl, r->resource) || r->route == NULL) continue;
+    if (is_move(tl, (uint32_t)i)) continue;
     e[n++] = (edge){r->flow_start_s, 1};
     e[n++] = (edge){r->flow_end_s, -1};
   }
@@ -207,8 +212,9 @@ static void cover_transfer(walk *w, uint32_t task) {
   double setup_s = tl->plat->dmas[tl->resources[r->resource].host].setup_s;
   double flow = r->route != NULL ? r->flow_start_s : r->end_s;
   double latency = fmin(r->start_s + setup_s, flow);
-  phase moving = {.lo = flow, .hi = r->end_s, .cause = ATTR_DRAM};
-  phase waiting = {.lo = latency, .hi = flow, .cause = ATTR_DRAM, .may_wait = true};
+  attr_cause own = is_move(tl, task) ? ATTR_SRAM : ATTR_DRAM;
+  phase moving = {.lo = flow, .hi = r->end_s, .cause = own};
+  phase waiting = {.lo = latency, .hi = flow, .cause = own, .may_wait = true};
   phase setup = {.lo = r->start_s, .hi = latency, .cause = ATTR_OVERHEAD, .may_wait = true};
   cover_phase(w, task, &moving);
   cover_phase(w, task, &waiting);

@@ -5,7 +5,7 @@
  *   compute   overhead_s: the engine's task overhead. The rest is limited by the slower of
  *             arithmetic and operand stream: sram_s where the stream took longer, else matrix_s
  *             and vector_s in proportion to their share
- *   transfer  overhead_s: DMA setup; dram_s: latency and flow
+ *   transfer  overhead_s: DMA setup; dram_s: latency and flow, of a move between SRAMs sram_s
  *
  * Then it goes to what let the task start at that time, the last condition to be met (observer.h),
  * in case of a tie the first named:
@@ -37,7 +37,7 @@
   X(VECTOR, "vector_s", "vector arithmetic")                                                       \
   X(OVERHEAD, "overhead_s", "task overhead and DMA setup")                                         \
   X(DRAM, "dram_s", "DRAM transfer")                                                               \
-  X(SRAM, "sram_s", "SRAM operand stream")                                                         \
+  X(SRAM, "sram_s", "SRAM operand stream or move")                                                         \
   X(WAIT_SRAM_FULL, "wait_sram_full_s", "waiting for room in SRAM")                                \
   X(WAIT_DMA, "wait_dma_s", "waiting for a DMA channel")                                           \
   X(WAIT_ENGINE, "wait_engine_s", "waiting for an engine while others idle")

@@ -36,13 +36,18 @@ static int write_results(const report *r, cmd_files *f, arena *a, err *e) {
  * alone. */
 static int simulate(const cli *c, const dag *d, const platform *p, const policy *pol, cmd_files *f,
                     arena *a, err *e) {
+  reach within;
+  arena scratch = {0};
+  int status = reach_make(&within, p, d, &scratch, e); /* before anything is asked of its routes */
+  arena_free(&scratch);
+  if (status != ERR_OK) return status;
   cmd_progress(c, d->n_tasks, "simulating %zu tasks on '%s'", d->n_tasks, p->name);
   bounds b = est_bounds(p, d, a);
   timeline *tl = tl_new(d, p, pol->name, f->o[CMD_TRACE] != NULL, a);
   observer watch = tl_observer(tl);
   machine_options opt = {.prefetch = (uint32_t)c->number[CLI_PREFETCH],
                          .seed = c->number[CLI_SEED]};
-  int status = exec_simgrid(d, p, pol, &opt, &watch, a, e);
+  status = exec_simgrid(d, p, pol, &opt, &watch, a, e);
   if (status == ERR_OK) {
     cmd_progress(c, d->n_tasks, "simulated %.9g s; writing results", tl->makespan_s);
     report r = report_make(tl, &b, a);

@@ -1,8 +1,16 @@
 /* estimate.h - the time of one task alone on the machine, and lower bounds on any schedule of a DAG. Closed forms only.
  *
  *   compute   overhead + max( matrix_flops / (rate(dtype) * utilisation * efficiency) + vector_flops / vector_rate,
- *                             latency + operand_bytes / min bandwidth on the sram->engine route )
+ *                             stream )
+ *   stream    operands in one SRAM: latency + operand_bytes / min bandwidth on the sram->engine route
+ *             in two (the shared one and the engine's own, as a rule): one flow an SRAM, both beginning with the task and
+ *             flowing at the same time: the larger of the two; and where the routes share a link, no less than the smaller
+ *             latency + all their bytes / that link's bandwidth
  *   transfer  setup + latency + bytes / (efficiency * min bandwidth on the dram<->sram route)
+ *   move      setup + latency + bytes / min bandwidth on the sram->sram route
+ *
+ * Two flows of a task that share a link divide it as any others do (max-min): the task may then take longer than this,
+ * as it may beside other tasks' flows.
  *
  * utilisation: the filled share of the problem (m, n, k) padded to the engine's native tile. The DRAM's efficiency makes a
  * transfer occupy its route with bytes/efficiency, rounded up to a whole byte (SimGrid moves whole bytes); the executor
@@ -21,7 +29,12 @@ typedef struct est_parts {
   double latency_s;          /* before the flow */
   const plat_route *route;   /* NULL: no flow */
   uint64_t flow_B;           /* bytes that occupy the route */
-  double alone_s;            /* the whole task, uncontended */
+  uint32_t sram;             /* that the flow comes from; a load: that it goes to */
+  uint32_t sram2;            /* of the second stream; a move: that it goes to */
+  double latency2_s;         /* compute with operands in two SRAMs: their second stream, beside the first */
+  const plat_route *route2;  /* NULL: there is none */
+  uint64_t flow2_B;
+  double alone_s;            /* the whole task, uncontended; INFINITY where the engine cannot reach an operand */
 } est_parts;
 
 est_parts est_compute(const platform *p, const dag *d, uint32_t task, const cost *c, uint32_t engine);

@@ -3,15 +3,23 @@
 #include <math.h>
 #include <string.h>
 
-/* A resource's job is LEAD (lead and latency), then FLOW, then REST (what remains of the
- * arithmetic). */
-typedef enum step { IDLE, LEAD, FLOW, REST } step;
+/* A stream of a job: LEAD (the job's lead and its latency), then FLOW, then OVER. A job ends when
+ * its streams are over and its arithmetic is, too. */
+typedef enum step { OVER, LEAD, FLOW } step;
+
+typedef struct stream {
+  step at;
+  double until_s; /* LEAD */
+  double left_B, rate_Bps;
+  const plat_route *route; /* NULL: nothing flows */
+} stream;
+
+enum { STREAMS = 2 };
 
 typedef struct lane {
-  step at;
-  double until_s;      /* LEAD, REST */
+  bool busy;
   double arithmetic_s; /* when the arithmetic ends */
-  double left_B, rate_Bps;
+  stream stream[STREAMS];
 } lane;
 
 typedef struct fluid {
@@ -27,11 +35,45 @@ typedef struct fluid {
 static void begin(fluid *f, uint32_t r) {
   const machine_job *j = machine_job_of(f->m, r);
   lane *l = &f->lane[r];
-  l->at = IDLE;
+  *l = (lane){.busy = j != NULL};
   if (j == NULL) return;
-  l->at = LEAD;
-  l->until_s = f->now + (j->parts.lead_s + j->parts.latency_s);
-  l->arithmetic_s = f->now + j->parts.lead_s + j->parts.matrix_s + j->parts.vector_s;
+  const est_parts *x = &j->parts;
+  l->arithmetic_s = f->now + x->lead_s + x->matrix_s + x->vector_s;
+  l->stream[0] = (stream){LEAD, f->now + (x->lead_s + x->latency_s), 0, 0, x->route};
+  if (x->route2 != NULL)
+    l->stream[1] = (stream){LEAD, f->now + (x->lead_s + x->latency2_s), 0, 0, x->route2};
+}
+
+/* All streams, one after the other, whatever they do: 0 to n * STREAMS - 1. */
+static stream *stream_at(const fluid *f, size_t i) {
+  return &f->lane[i / STREAMS].stream[i % STREAMS];
+}
+
+static double fair_share(const fluid *f, uint32_t link) {
+  double left_Bps = f->left_Bps[link];
+  return f->plat->links[link].fatpipe ? left_Bps : left_Bps / f->flows[link];
+}
+
+/* Gives the flows on the tightest links their rate. The links are found first, then served, so that
+ * one flow does not loosen another's. Returns how many flows. */
+static size_t fix_rates(fluid *f, double least) {
+  size_t fixed = 0;
+  for (size_t i = 0; i < f->n * STREAMS; i++) {
+    stream *s = stream_at(f, i);
+    if (s->at != FLOW || s->rate_Bps >= 0) continue;
+    bool tight = false;
+    for (uint32_t k = 0; k < s->route->n_links && !tight; k++)
+      tight = fair_share(f, s->route->link[k]) <= least * (1 + 1e-12);
+    if (!tight) continue;
+    s->rate_Bps = least;
+    fixed++;
+    for (uint32_t k = 0; k < s->route->n_links; k++) {
+      uint32_t l = s->route->link[k];
+      f->flows[l]--;
+      if (!f->plat->links[l].fatpipe) f->left_Bps[l] = fmax(0, f->left_Bps[l] - least);
+    }
+  }
+  return fixed;
 }
 
 /* Max-min fair rates: again and again, the link that gives its flows least fixes their rates. */
@@ -41,63 +83,45 @@ static void share(fluid *f) {
     f->left_Bps[i] = f->plat->links[i].bandwidth_Bps;
     f->flows[i] = 0;
   }
-  for (size_t r = 0; r < f->n; r++) {
-    if (f->lane[r].at != FLOW) continue;
-    const plat_route *route = machine_job_of(f->m, (uint32_t)r)->parts.route;
-    f->lane[r].rate_Bps = -1;
+  for (size_t i = 0; i < f->n * STREAMS; i++) {
+    stream *s = stream_at(f, i);
+    if (s->at != FLOW) continue;
+    s->rate_Bps = -1;
     open++;
-    for (uint32_t i = 0; i < route->n_links; i++) f->flows[route->link[i]]++;
+    for (uint32_t k = 0; k < s->route->n_links; k++) f->flows[s->route->link[k]]++;
   }
   while (open > 0) {
     double least = INFINITY;
-    for (size_t i = 0; i < f->plat->n_links; i++) {
-      if (f->flows[i] == 0) continue;
-      double each = f->plat->links[i].fatpipe ? f->left_Bps[i] : f->left_Bps[i] / f->flows[i];
-      least = fmin(least, each);
-    }
-    /* the tightest links are found first, then served, so that one flow does not loosen another's
-     */
-    size_t fixed = 0;
-    for (size_t r = 0; r < f->n; r++) {
-      if (f->lane[r].at != FLOW || f->lane[r].rate_Bps >= 0) continue;
-      const plat_route *route = machine_job_of(f->m, (uint32_t)r)->parts.route;
-      bool tight = false;
-      for (uint32_t i = 0; i < route->n_links && !tight; i++) {
-        uint32_t k = route->link[i];
-        double each = f->plat->links[k].fatpipe ? f->left_Bps[k] : f->left_Bps[k] / f->flows[k];
-        tight = each <= least * (1 + 1e-12);
-      }
-      if (!tight) continue;
-      f->lane[r].rate_Bps = least;
-      fixed++;
-      for (uint32_t i = 0; i < route->n_links; i++) {
-        uint32_t k = route->link[i];
-        f->flows[k]--;
-        if (!f->plat->links[k].fatpipe) f->left_Bps[k] = fmax(0, f->left_Bps[k] - least);
-      }
-    }
-    open -= fixed;
+    for (uint32_t i = 0; i < f->plat->n_links; i++)
+      if (f->flows[i] > 0) least = fmin(least, fair_share(f, i));
+    open -= fix_rates(f, least);
   }
 }
 
-/* Moves resource r on as far as it goes without time passing. */
+/* Moves one stream of resource r on as far as it goes without time passing. */
+static void advance_stream(fluid *f, uint32_t r, int which) {
+  stream *s = &f->lane[r].stream[which];
+  if (s->at == LEAD && s->until_s <= f->now) {
+    const est_parts *x = &machine_job_of(f->m, r)->parts;
+    s->at = OVER;
+    if (s->route == NULL) return;
+    s->at = FLOW;
+    s->left_B = (double)(which == 0 ? x->flow_B : x->flow2_B);
+    machine_flow(f->m, r, which, f->now, true);
+  } else if (s->at == FLOW && s->left_B <= 0) {
+    machine_flow(f->m, r, which, f->now, false);
+    s->at = OVER;
+  }
+}
+
 static void advance(fluid *f, uint32_t r) {
   lane *l = &f->lane[r];
-  if (l->at == LEAD && l->until_s <= f->now) {
-    const est_parts *x = &machine_job_of(f->m, r)->parts;
-    l->at = REST;
-    l->until_s = l->arithmetic_s;
-    if (x->route != NULL) {
-      l->at = FLOW;
-      l->left_B = (double)x->flow_B;
-      machine_flow(f->m, r, f->now, true);
-    }
-  } else if (l->at == FLOW && l->left_B <= 0) {
-    machine_flow(f->m, r, f->now, false);
-    l->at = REST;
-    l->until_s = l->arithmetic_s;
+  bool over = true;
+  for (int k = 0; k < STREAMS; k++) {
+    advance_stream(f, r, k);
+    over = over && l->stream[k].at == OVER;
   }
-  if (l->at != REST || l->until_s > f->now) return;
+  if (!l->busy || !over || l->arithmetic_s > f->now) return;
   machine_end(f->m, r, f->now);
   begin(f, r);
   for (uint32_t w = machine_wake(f->m); w != OBS_NONE; w = machine_wake(f->m)) begin(f, w);
@@ -108,22 +132,32 @@ static double next_step(const fluid *f) {
   double dt = INFINITY;
   for (size_t r = 0; r < f->n; r++) {
     const lane *l = &f->lane[r];
-    if (l->at == FLOW) dt = fmin(dt, l->left_B / l->rate_Bps);
-    if (l->at == LEAD || l->at == REST) dt = fmin(dt, fmax(0, l->until_s - f->now));
+    bool over = true;
+    for (int k = 0; k < STREAMS; k++) {
+      const stream *s = &l->stream[k];
+      if (s->at == FLOW) dt = fmin(dt, s->left_B / s->rate_Bps);
+      if (s->at == LEAD) dt = fmin(dt, fmax(0, s->until_s - f->now));
+      over = over && s->at == OVER;
+    }
+    if (l->busy && over) dt = fmin(dt, fmax(0, l->arithmetic_s - f->now));
   }
   return dt;
 }
 
 static void pass(fluid *f, double dt) {
   double then = f->now + dt;
+  for (size_t i = 0; i < f->n * STREAMS; i++) {
+    stream *s = stream_at(f, i);
+    if (s->at == FLOW) {
+      double left = s->left_B - s->rate_Bps * dt;
+      s->left_B = left <= s->rate_Bps * 1e-15 + 1e-9 ? 0 : left; /* a rest below rounding is none */
+    } else if (s->at == LEAD && s->until_s - f->now <= dt) {
+      s->until_s = then;
+    }
+  }
   for (size_t r = 0; r < f->n; r++) {
     lane *l = &f->lane[r];
-    if (l->at == FLOW) {
-      double left = l->left_B - l->rate_Bps * dt;
-      l->left_B = left <= l->rate_Bps * 1e-15 + 1e-9 ? 0 : left; /* a rest below rounding is none */
-    } else if (l->at != IDLE && l->until_s - f->now <= dt) {
-      l->until_s = then;
-    }
+    if (l->arithmetic_s - f->now <= dt) l->arithmetic_s = fmin(l->arithmetic_s, then);
   }
   f->now = then;
 }

@@ -40,6 +40,9 @@ typedef struct lane { /* what an actor does */
   stream stream;
   bool begun, ended;     /* the observer knows of the stream's begin, end */
   double begin_s, end_s; /* of a quiet stream */
+  /* A job's second stream is sent by an actor of its own, as a blocking send is all that C has. */
+  sg_sem_t second, second_over; /* NULL where there is no such actor */
+  double second_begin_s;
 } lane;
 
 /* One simulation: what the actors share. SimGrid gives its actors no argument but strings, so it is
@@ -75,7 +78,7 @@ static void catch_up(double now) {
     }
     if (next == UINT32_MAX) return;
     lane *l = &sim.lane[next];
-    machine_flow(sim.m, next, at, !l->begun);
+    machine_flow(sim.m, next, 0, at, !l->begun);
     if (!l->begun) {
       l->begun = true;
       continue;
@@ -93,18 +96,22 @@ static void end_job(uint32_t r) {
   machine_end(sim.m, r, now);
   for (uint32_t w = machine_wake(sim.m); w != OBS_NONE; w = machine_wake(sim.m)) wake(w);
   sim.stop = machine_finished(sim.m) || machine_stuck(sim.m);
-  for (uint32_t w = 0; sim.stop && w < sim.n_lanes; w++) wake(w);
+  for (uint32_t w = 0; sim.stop && w < sim.n_lanes; w++) {
+    wake(w);
+    if (sim.lane[w].second != NULL) sg_sem_release(sim.lane[w].second);
+  }
 }
 
-/* Sends the flow, or what is left of it, and tells the observer. */
-static void flow(uint32_t r, const machine_job *j, double bytes, bool begins) {
+/* Sends a flow of the job, or what is left of it, and tells the observer. */
+static void flow(uint32_t r, const machine_job *j, int which, double bytes, bool begins) {
   if (begins) {
     catch_up(simgrid_get_clock());
-    machine_flow(sim.m, r, simgrid_get_clock(), true);
+    machine_flow(sim.m, r, which, simgrid_get_clock(), true);
   }
-  if (bytes > 0) sg_host_sendto(sim.host[j->src], sim.host[j->dst], bytes * SCALE);
+  sg_host_t from = sim.host[which == 0 ? j->src : j->src2];
+  if (bytes > 0) sg_host_sendto(from, sim.host[j->dst], bytes * SCALE);
   catch_up(simgrid_get_clock());
-  machine_flow(sim.m, r, simgrid_get_clock(), false);
+  machine_flow(sim.m, r, which, simgrid_get_clock(), false);
 }
 
 /* From now on every stream is a real flow: actors that wait for quiet ones are woken to send what
@@ -171,6 +178,10 @@ static void play_compute(uint32_t r, const machine_job *j) {
     sleep_until(arithmetic_ends);
     return;
   }
+  if (x->route2 != NULL) {
+    l->second_begin_s = start + x->lead_s + x->latency2_s;
+    sg_sem_release(l->second);
+  }
   enter_stream(r, j, start + x->lead_s + x->latency_s);
   if (l->stream == QUIET && wait_quiet(l, fmax(arithmetic_ends, l->end_s))) {
     settle(r);
@@ -179,17 +190,34 @@ static void play_compute(uint32_t r, const machine_job *j) {
   if (!l->ended) {
     sleep_until(l->begin_s);
     double moved = fmax(0, simgrid_get_clock() - l->begin_s) * x->route->bandwidth_Bps;
-    flow(r, j, (double)x->flow_B - moved, !l->begun);
+    flow(r, j, 0, (double)x->flow_B - moved, !l->begun);
     l->stream = NONE;
     sim.n_streams--;
   }
+  if (x->route2 != NULL) sg_sem_acquire(l->second_over);
   sleep_until(arithmetic_ends);
+}
+
+/* Sends the second streams of an engine's jobs. */
+static void second_actor(int argc, char **argv) {
+  assert(argc == 2);
+  (void)argc;
+  uint32_t r = (uint32_t)strtoul(argv[1], NULL, 10);
+  lane *l = &sim.lane[r];
+  for (;;) {
+    sg_sem_acquire(l->second);
+    if (sim.stop) return;
+    const machine_job *j = machine_job_of(sim.m, r);
+    sleep_until(l->second_begin_s);
+    flow(r, j, 1, (double)j->parts.flow2_B, true);
+    sg_sem_release(l->second_over);
+  }
 }
 
 static void play_transfer(uint32_t r, const machine_job *j) {
   const est_parts *x = &j->parts;
   if (x->lead_s + x->latency_s > 0) sg_actor_sleep_for(x->lead_s + x->latency_s);
-  if (x->route != NULL) flow(r, j, (double)x->flow_B, true);
+  if (x->route != NULL) flow(r, j, 0, (double)x->flow_B, true);
 }
 
 static void resource_actor(int argc, char **argv) {
@@ -213,9 +241,9 @@ static void resource_actor(int argc, char **argv) {
 
 /* How many operand streams fit on every shared link at the same time, each at its route's rate,
  * beside all that the DMA can bring: the links of its route allow no more than the narrowest of the
- * others. */
+ * others. With several SRAMs streams and moves take many routes: none is quiet then. */
 static size_t quiet_streams(const platform *p) {
-  size_t quiet = p->n_engines;
+  size_t quiet = p->n_srams > 1 ? 0 : p->n_engines;
   const plat_route *dma[2] = {plat_find_route(p, plat_host_dram(p), plat_host_sram(p, 0)),
                               plat_find_route(p, plat_host_sram(p, 0), plat_host_dram(p))};
   for (uint32_t l = 0; l < p->n_links; l++) {
@@ -305,6 +333,21 @@ static void find_hosts(const platform *p, arena *a) {
   for (uint32_t h = 0; h < n; h++) sim.host[h] = sg_host_by_name(plat_host_name(p, h));
 }
 
+static void start_actors(uint32_t r) {
+  const platform *p = sim.plat;
+  char number[16];
+  snprintf(number, sizeof number, "%u", r);
+  const char *argv[] = {"resource", number, NULL};
+  sim.lane[r].sem = sg_sem_init(0);
+  sg_host_t home = r < p->n_engines ? sim.host[r] : sim.host[plat_host_dma(p, 0)];
+  sg_actor_create_(number, home, resource_actor, 2, argv);
+  if (r >= p->n_engines || p->n_srams == 1) return;
+  sim.lane[r].second = sg_sem_init(0);
+  sim.lane[r].second_over = sg_sem_init(0);
+  argv[0] = "second";
+  sg_actor_create_(number, home, second_actor, 2, argv);
+}
+
 int exec_simgrid(const dag *d, const platform *p, const policy *pol, const machine_options *opt,
                  const observer *obs, arena *a, err *e) {
   assert(!sim.used && "one simulation a process");
@@ -320,14 +363,7 @@ int exec_simgrid(const dag *d, const platform *p, const policy *pol, const machi
   machine_begin(sim.m);
   for (uint32_t r = machine_wake(sim.m); r != OBS_NONE; r = machine_wake(sim.m)) continue;
   if (machine_finished(sim.m) || machine_stuck(sim.m)) return machine_verdict(sim.m, e);
-  for (uint32_t r = 0; r < sim.n_lanes; r++) {
-    char number[16];
-    snprintf(number, sizeof number, "%u", r);
-    const char *argv[] = {"resource", number, NULL};
-    sim.lane[r].sem = sg_sem_init(0);
-    sg_host_t home = r < p->n_engines ? sim.host[r] : sim.host[plat_host_dma(p, 0)];
-    sg_actor_create_(number, home, resource_actor, 2, argv);
-  }
+  for (uint32_t r = 0; r < sim.n_lanes; r++) start_actors(r);
   simgrid_run();
   return machine_verdict(sim.m, e);
 }

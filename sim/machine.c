@@ -19,6 +19,12 @@ static void heap_push(heap *h, uint32_t pos) {
   h->pos[i] = pos;
 }
 
+/* Nothing but room and a channel keeps the transfer now. */
+static void make_eligible(machine *m, uint32_t t) {
+  heap_push(&m->to[m->task[t].to], m->order.pos[t]);
+  m->queued++;
+}
+
 static uint32_t heap_pop(heap *h) {
   uint32_t least = h->pos[0], last = h->pos[--h->n];
   size_t i = 0;
@@ -34,71 +40,6 @@ static uint32_t heap_pop(heap *h) {
   return least;
 }
 
-/* ---- SRAM ----------------------------------------------------------------------------------- */
-
-/* Takes what the task writes and what is not there yet, all of it or nothing. */
-static bool take_buffers(machine *m, uint32_t t) {
-  const dag_task *task = &m->dag->tasks[t];
-  const dag_view *w = dag_writes(m->dag, task);
-  uint32_t i = 0;
-  for (; i < task->n_writes; i++) {
-    m_buffer *b = &m->buffer[w[i].tensor];
-    if (b->plan.bytes == 0 || b->taken) continue;
-    if (!sram_take(m->sram, m->frontier, b->plan.first, b->plan.bytes)) break;
-    b->taken = true;
-    b->by = t;
-  }
-  if (i == task->n_writes) {
-    for (i = 0; i < task->n_writes; i++) {
-      m_buffer *b = &m->buffer[w[i].tensor];
-      if (b->by != t) continue;
-      b->by = OBS_NONE;
-      m->used_B += b->plan.bytes;
-      assert((double)m->used_B <= m->plat->srams[0].capacity_B);
-      if (m->obs.buffer != NULL)
-        m->obs.buffer(m->obs.self, m->now, w[i].tensor, b->plan.bytes, m->used_B, true);
-    }
-    return true;
-  }
-  while (i-- > 0) {
-    m_buffer *b = &m->buffer[w[i].tensor];
-    if (b->by != t) continue;
-    sram_untake(m->sram, m->frontier, b->plan.first, b->plan.bytes);
-    b->taken = false;
-    b->by = OBS_NONE;
-  }
-  return false;
-}
-
-/* The task used its operands for the last time; buffers without further users go back. True if any
- * did. */
-static bool give_buffers(machine *m, uint32_t t) {
-  const dag_task *task = &m->dag->tasks[t];
-  const dag_view *v = dag_reads(m->dag, task);
-  bool any = false;
-  for (uint32_t i = 0; i < (uint32_t)task->n_reads + task->n_writes; i++) {
-    m_buffer *b = &m->buffer[v[i].tensor];
-    if (b->plan.bytes == 0 || --b->plan.users > 0 || !b->taken) continue;
-    sram_give(m->sram, m->frontier, b->plan.last, b->plan.bytes);
-    m->used_B -= b->plan.bytes;
-    any = true;
-    if (m->obs.buffer != NULL)
-      m->obs.buffer(m->obs.self, m->now, v[i].tensor, b->plan.bytes, m->used_B, false);
-  }
-  return any;
-}
-
-/* Room for the task, remembering since when it waits for it. */
-static bool admit(machine *m, uint32_t t) {
-  m_task *x = &m->task[t];
-  if (take_buffers(m, t)) {
-    if (x->state == M_BLOCKED) x->why.room_s = m->now, x->why.room_by = m->ending;
-    return true;
-  }
-  x->state = M_BLOCKED;
-  return false;
-}
-
 /* ---- starting ------------------------------------------------------------------------------- */
 
 static void start(machine *m, uint32_t t, uint32_t r) {
@@ -112,14 +53,19 @@ static void start(machine *m, uint32_t t, uint32_t r) {
   cost c = cost_of(m->dag, t);
   machine_job *j = &res->job;
   j->task = t;
-  uint32_t chip = plat_host_sram(m->plat, 0), dram = plat_host_dram(m->plat);
+  uint32_t dram = plat_host_dram(m->plat);
   if (r < m->plat->n_engines) {
     j->parts = est_compute(m->plat, m->dag, t, &c, r);
-    j->src = chip, j->dst = plat_host_engine(m->plat, r);
+    j->src = plat_host_sram(m->plat, j->parts.sram);
+    j->src2 = plat_host_sram(m->plat, j->parts.sram2);
+    j->dst = plat_host_engine(m->plat, r);
   } else {
     j->parts = est_transfer(m->plat, m->dag, t, &c, res->dma);
-    bool load = kind_of(m, t) == OP_LOAD;
-    j->src = load ? dram : chip, j->dst = load ? chip : dram;
+    uint32_t here = plat_host_sram(m->plat, j->parts.sram);
+    j->src = kind_of(m, t) == OP_LOAD ? dram : here;
+    j->dst = kind_of(m, t) == OP_LOAD    ? here
+             : kind_of(m, t) == OP_STORE ? dram
+                                         : plat_host_sram(m->plat, j->parts.sram2);
   }
   if (m->obs.start != NULL) m->obs.start(m->obs.self, m->now, t, r, &x->why);
   if (r != m->self) m->wake[m->n_wake++] = r;
@@ -155,31 +101,69 @@ static void open_gate(machine *m, uint32_t load) {
   x->gate_open = true;
   x->why.gate_s = m->now;
   x->why.gate_by = m->ending;
-  if (x->wait == 0) heap_push(&m->loads, m->order.pos[load]);
+  if (x->wait == 0) make_eligible(m, load);
 }
 
-/* Bytes of the loads that t needs and that prefetch has not let go yet. */
-static uint64_t closed_bytes(const machine *m, uint32_t t) {
+static bool is_held(const machine *m, uint32_t t) {
+  return !m->task[t].gate_open; /* only of loads and moves may it be closed */
+}
+
+/* The same for what a move of its inputs needs. */
+static bool closed_bytes_of_move(const machine *m, uint32_t move, uint64_t *bytes) {
+  const dag_task *task = &m->dag->tasks[move];
+  const uint32_t *deps = dag_deps(m->dag, task);
+  bool any = false;
+  *bytes = 0;
+  if (m->task[move].wait == 0) return false;
+  for (uint32_t i = 0; i < task->n_deps; i++) {
+    if (!is_held(m, deps[i])) continue;
+    any = true;
+    if (kind_of(m, deps[i]) == OP_LOAD) *bytes += machine_load_bytes(m->dag, deps[i]);
+  }
+  return any;
+}
+
+/* Bytes of the loads that t needs and that prefetch has not let go yet, in one hop or two. False:
+ * it has let everything go. */
+static bool closed_bytes(const machine *m, uint32_t t, uint64_t *bytes) {
   const dag_task *task = &m->dag->tasks[t];
   const uint32_t *deps = dag_deps(m->dag, task);
-  uint64_t bytes = 0;
-  for (uint32_t i = 0; i < task->n_deps; i++)
-    if (kind_of(m, deps[i]) == OP_LOAD && !m->task[deps[i]].gate_open)
-      bytes += machine_load_bytes(m->dag, deps[i]);
-  return bytes;
+  bool any = false;
+  *bytes = 0;
+  for (uint32_t i = 0; i < task->n_deps; i++) {
+    if (is_held(m, deps[i])) {
+      any = true;
+      if (kind_of(m, deps[i]) == OP_LOAD) *bytes += machine_load_bytes(m->dag, deps[i]);
+    }
+    uint64_t more;
+    if (kind_of(m, deps[i]) == OP_MOVE && closed_bytes_of_move(m, deps[i], &more))
+      any = true, *bytes += more;
+  }
+  return any;
 }
 
-/* Lets the task's loads go, ahead of it on its engine. */
+/* Lets the loads and moves that the task needs go, and those loads count as ahead of t on e. */
+static void open_needs(machine *m, uint32_t e, uint32_t t, uint32_t needs) {
+  const dag_task *task = &m->dag->tasks[needs];
+  const uint32_t *deps = dag_deps(m->dag, task);
+  for (uint32_t i = 0; i < task->n_deps; i++) {
+    if (!is_held(m, deps[i])) continue;
+    if (kind_of(m, deps[i]) == OP_LOAD) {
+      uint64_t bytes = machine_load_bytes(m->dag, deps[i]);
+      m->task[t].ahead_B += bytes;
+      m->resource[e].ahead_B += bytes;
+    }
+    open_gate(m, deps[i]);
+  }
+}
+
+/* Lets what the task needs go, in one hop or two, ahead of it on its engine. */
 static void open_loads(machine *m, uint32_t e, uint32_t t) {
   const dag_task *task = &m->dag->tasks[t];
   const uint32_t *deps = dag_deps(m->dag, task);
-  for (uint32_t i = 0; i < task->n_deps; i++) {
-    if (kind_of(m, deps[i]) != OP_LOAD || m->task[deps[i]].gate_open) continue;
-    uint64_t bytes = machine_load_bytes(m->dag, deps[i]);
-    m->task[t].ahead_B += bytes;
-    m->resource[e].ahead_B += bytes;
-    open_gate(m, deps[i]);
-  }
+  for (uint32_t i = 0; i < task->n_deps; i++)
+    if (kind_of(m, deps[i]) == OP_MOVE && m->task[deps[i]].wait > 0) open_needs(m, e, t, deps[i]);
+  open_needs(m, e, t, t);
 }
 
 /* The prefetch rule of machine.h. */
@@ -194,21 +178,21 @@ static void open_window(machine *m, uint32_t e) {
   }
   for (; res->scan < res->n_queue; res->scan++) {
     uint32_t t = queue_at(res, res->scan);
-    uint64_t bytes = closed_bytes(m, t);
-    if (bytes == 0) continue;
+    uint64_t bytes;
+    if (!closed_bytes(m, t, &bytes)) continue;
     if (res->ahead_B - current + bytes > m->prefetch_B) return;
     open_loads(m, e, t);
   }
 }
 
-/* True where the task, or a load that it needs, waits for room in SRAM. */
+/* True where the task waits for room in SRAM, or for a transfer while some wait for room. */
 static bool held_by_room(const machine *m, uint32_t t) {
   if (m->task[t].state == M_BLOCKED) return true;
   const dag_task *task = &m->dag->tasks[t];
   const uint32_t *deps = dag_deps(m->dag, task);
   for (uint32_t i = 0; m->task[t].wait > 0 && i < task->n_deps; i++) {
     const m_task *l = &m->task[deps[i]];
-    if (l->kind == OP_LOAD && l->state < M_RUNNING && m->loads_blocked) return true;
+    if (machine_brings(l) && l->state < M_RUNNING && m->any_blocked) return true;
   }
   return false;
 }
@@ -225,6 +209,7 @@ static bool escape(machine *m, uint32_t e) {
   if (x->engine == POL_ANY) {
     uint32_t g = m->dag->tasks[f].group;
     if (g != DAG_NO_GROUP && m->group_engine[g] != POL_ANY && m->group_engine[g] != e) return false;
+    if (!reach_may_run(&m->reach, f, e)) return false;
     m->policy->taken(m->pol_state, f, e);
     enqueue(m, e, f);
   } else if (x->engine == e) {
@@ -252,7 +237,7 @@ static void try_engine(machine *m, uint32_t e) {
     uint32_t t = queue_at(res, res->head);
     m_task *x = &m->task[t];
     if (m->serial && m->order.pos[t] != m->frontier) return;
-    if (x->wait == 0 && admit(m, t)) {
+    if (x->wait == 0 && machine_admit(m, t)) {
       res->head++;
       res->ahead_B -= x->ahead_B;
       if (m->serial) x->why.gate_s = m->now, x->why.gate_by = m->ending;
@@ -266,47 +251,53 @@ static void try_engine(machine *m, uint32_t e) {
 
 /* ---- DMA ------------------------------------------------------------------------------------ */
 
-static void start_transfer(machine *m, heap *h, uint32_t channel) {
-  uint32_t t = m->order.task[heap_pop(h)];
-  if (m->serial) m->task[t].why.gate_s = m->now, m->task[t].why.gate_by = m->ending;
-  start(m, t, channel);
+/* The queue whose first transfer stands first in the order, of those that do not wait for room. */
+static uint32_t first_queue(const machine *m) {
+  uint32_t best = OBS_NONE, pos = UINT32_MAX;
+  for (uint32_t s = 0; s < m->n_spaces; s++)
+    if (m->to[s].n > 0 && !m->blocked[s] && m->to[s].pos[0] < pos) best = s, pos = m->to[s].pos[0];
+  return best;
+}
+
+/* Starts the first transfer that finds room on the channel. False: there is none. */
+static bool start_transfer(machine *m, uint32_t channel) {
+  for (;;) {
+    uint32_t s = first_queue(m);
+    if (s == OBS_NONE || (m->serial && m->to[s].pos[0] != m->frontier)) return false;
+    uint32_t t = m->order.task[m->to[s].pos[0]];
+    if (s != DAG_DRAM && !machine_admit(m, t)) {
+      m->blocked[s] = m->any_blocked = true;
+      continue;
+    }
+    heap_pop(&m->to[s]);
+    m->queued--;
+    if (m->serial) m->task[t].why.gate_s = m->now, m->task[t].why.gate_by = m->ending;
+    start(m, t, channel);
+    return true;
+  }
 }
 
 static void try_dma(machine *m) {
-  uint32_t first = (uint32_t)m->plat->n_engines;
-  m->loads_blocked = false;
-  for (uint32_t r = first; r < m->n_resources && m->loads.n + m->stores.n > 0; r++) {
-    if (m->resource[r].running) continue;
-    uint32_t load = m->loads.n > 0 ? m->loads.pos[0] : UINT32_MAX;
-    uint32_t store = m->stores.n > 0 ? m->stores.pos[0] : UINT32_MAX;
-    if (m->serial && load != m->frontier && store != m->frontier) return;
-    if (load < store && !m->loads_blocked) {
-      if (admit(m, m->order.task[load])) {
-        start_transfer(m, &m->loads, r);
-        continue;
-      }
-      m->loads_blocked = true;
-    }
-    if (store == UINT32_MAX || (m->serial && store != m->frontier)) return;
-    start_transfer(m, &m->stores, r);
-  }
+  if (m->any_blocked) memset(m->blocked, 0, m->n_spaces * sizeof *m->blocked);
+  m->any_blocked = false;
+  for (uint32_t r = (uint32_t)m->plat->n_engines; r < m->n_resources && m->queued > 0; r++)
+    if (!m->resource[r].running && !start_transfer(m, r)) return;
 }
 
 /* ---- the machine's life --------------------------------------------------------------------- */
 
 /* One input of t is there. */
-static void input_done(machine *m, uint32_t t, bool from_load) {
+static void input_done(machine *m, uint32_t t, bool soft) {
   m_task *x = &m->task[t];
   x->wait--;
-  if (!from_load) x->wait_hard--;
-  if (!from_load && x->wait_hard == 0 && x->kind == OP_COMPUTE && m->policy->pick != NULL)
+  if (!soft) x->wait_hard--;
+  if (!soft && x->wait_hard == 0 && x->kind == OP_COMPUTE && m->policy->pick != NULL)
     m->policy->ready(m->pol_state, t), m->anyone = true;
   if (x->wait > 0) return;
   x->why.ready_s = m->now;
   x->why.ready_by = m->ending;
   if (m->obs.ready != NULL) m->obs.ready(m->obs.self, m->now, t);
-  if (x->kind == OP_STORE) heap_push(&m->stores, m->order.pos[t]);
-  if (x->kind == OP_LOAD && x->gate_open) heap_push(&m->loads, m->order.pos[t]);
+  if (x->kind != OP_COMPUTE && x->gate_open) make_eligible(m, t);
   if (x->kind == OP_COMPUTE && x->engine != POL_ANY) m->resource[x->engine].look = true;
 }
 
@@ -327,14 +318,24 @@ static void try_engines(machine *m) {
   }
 }
 
-/* A load was refused room: an idle engine that waits for it may have to make way (escape). */
+/* Nothing runs: what stands at the frontier must, even if prefetch would hold it back. */
+static bool open_frontier(machine *m) {
+  uint32_t f = m->order.task[m->frontier];
+  if (!is_held(m, f)) return false;
+  open_gate(m, f);
+  return true;
+}
+
+/* A transfer was refused room, or nothing runs at all: an idle engine that waits may have to make
+ * way (escape). */
 static bool make_way(machine *m) {
-  bool any = false;
-  if (m->policy->pick == NULL || !m->loads_blocked) return false;
+  bool any = false, stuck = m->n_running == 0 && m->n_done < m->dag->n_tasks;
+  if (stuck && open_frontier(m)) return true;
+  if (m->policy->pick == NULL || !(m->any_blocked || stuck)) return false;
   for (uint32_t e = 0; e < m->plat->n_engines; e++) {
     m_resource *res = &m->resource[e];
     if (res->running || res->head == res->n_queue) continue;
-    if (!held_by_room(m, queue_at(res, res->head)) || !escape(m, e)) continue;
+    if (!(stuck || held_by_room(m, queue_at(res, res->head))) || !escape(m, e)) continue;
     res->look = any = true;
   }
   return any;
@@ -365,8 +366,7 @@ void machine_begin(machine *m) {
     m_task *x = &m->task[t];
     if (x->wait == 0) {
       if (m->obs.ready != NULL) m->obs.ready(m->obs.self, 0, t);
-      if (x->kind == OP_STORE || (x->kind == OP_LOAD && x->gate_open))
-        heap_push(x->kind == OP_STORE ? &m->stores : &m->loads, m->order.pos[t]);
+      if (x->kind != OP_COMPUTE && x->gate_open) make_eligible(m, t);
     }
     if (x->wait_hard == 0 && x->kind == OP_COMPUTE && m->policy->pick != NULL)
       m->policy->ready(m->pol_state, t);
@@ -375,10 +375,12 @@ void machine_begin(machine *m) {
   dispatch(m);
 }
 
-void machine_flow(machine *m, uint32_t resource, double now, bool begins) {
+void machine_flow(machine *m, uint32_t resource, int which, double now, bool begins) {
   const machine_job *j = &m->resource[resource].job;
+  const est_parts *x = &j->parts;
   if (m->obs.flow != NULL)
-    m->obs.flow(m->obs.self, now, j->task, resource, j->parts.route, j->parts.flow_B, begins);
+    m->obs.flow(m->obs.self, now, j->task, resource, which == 0 ? x->route : x->route2,
+                which == 0 ? x->flow_B : x->flow2_B, begins);
 }
 
 void machine_end(machine *m, uint32_t resource, double now) {
@@ -396,14 +398,13 @@ void machine_end(machine *m, uint32_t resource, double now) {
   res->look = true;
   if (m->obs.end != NULL) m->obs.end(m->obs.self, now, t, resource);
 
-  bool room = give_buffers(m, t);
+  bool room = machine_give(m, t);
   uint32_t was = m->frontier;
   while (m->frontier < m->dag->n_tasks && m->task[m->order.task[m->frontier]].state == M_DONE)
     m->frontier++;
   if (room || m->frontier != was) look_again(m);
-  bool load = kind_of(m, t) == OP_LOAD;
   for (uint64_t s = m->succ.first[t]; s < m->succ.first[t + 1]; s++)
-    input_done(m, m->succ.succ[s], load);
+    input_done(m, m->succ.succ[s], m->task[t].soft);
   dispatch(m);
 }
 
@@ -439,8 +440,10 @@ static void describe_wait(const machine *m, uint32_t t, char *text, size_t size)
     while (i + 1 < task->n_deps && m->task[deps[i]].state == M_DONE) i++;
     snprintf(text, size, "waits for %" PRIu32 " inputs, first task %" PRIu32, x->wait, deps[i]);
   } else if (x->state == M_BLOCKED) {
-    snprintf(text, size, "waits for room in SRAM (%" PRIu64 " B in use)", m->used_B);
-  } else if (x->kind == OP_LOAD && !x->gate_open) {
+    uint32_t s = m->buffer[dag_writes(m->dag, task)->tensor].plan.sram;
+    snprintf(text, size, "waits for room in SRAM ('%s': %" PRIu64 " B in use)",
+             m->plat->srams[s].name, m->space[s].used_B);
+  } else if (!x->gate_open) {
     snprintf(text, size, "waits for prefetch to let it go");
   } else {
     snprintf(text, size, "waits for its turn on %s",

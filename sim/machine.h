@@ -3,38 +3,46 @@
  * (SimGrid; a closed-form fluid model for tests) plays the tasks and tells when they end.
  *
  * Order. The plan orders the compute tasks. The full order puts each transfer where it is needed: a
- * load right before the first compute task that needs it, a store right after the last task it
- * needs. `pos` is a task's place in it, and the frontier is the first place whose task has not
+ * load or move right before the first compute task that needs it, a store right after the last task
+ * it needs. `pos` is a task's place in it, and the frontier is the first place whose task has not
  * ended.
  *
  * Engines. Each has a queue of compute tasks, in the plan's order (static) or as picked (dynamic:
  * as many as prefetch lets it look ahead), and runs the head of its queue once its inputs are there
  * and its outputs have room.
  *
+ * SRAMs. A platform may have several; a task runs on an engine that all SRAMs of its operands reach
+ * (reach.h), and a move copies from one SRAM to another, as a transfer like loads and stores.
+ *
  * Prefetch. The loads of the task that is next on an idle engine may start. Besides, on every
  * engine, loads of the tasks behind its current one may start as long as they bring no more than N
  * tiles' worth of bytes, N = --prefetch and a tile being what the DAG's hungriest task has loaded:
  * N staging buffers an engine, which small loads (KV rows, norms) share. A load counts until its
- * task starts. N = 0: no load overlaps the engine's work.
+ * task starts. N = 0: no load overlaps the engine's work. A move that brings a task what was loaded
+ * for it goes along with that load; a move of what was computed goes as soon as it can. What other
+ * transfers wait for, besides, is let go at once.
  *
- * DMA. One queue of eligible transfers by place in the order; a free channel takes the first; a
- * store may overtake a load that waits for room.
+ * DMA. One queue of eligible transfers by place in the order; a free channel takes the first; where
+ * that waits for room in an SRAM, the first that does not go to that SRAM.
  *
  * SRAM. A buffer is taken when its first writer starts and given back when the last task that reads
- * or writes it has ended. Admission is the banker's rule on the full order: let P[k] be the bytes
- * that would be held while the task at place k runs if, from now on, everything ran one at a time
+ * or writes it has ended. Admission is the banker's rule on the full order, for each SRAM by itself: let
+ * P[k] be the bytes that would be held in it while the task at place k runs if, from now on, everything ran one at a time
  * in the order: the buffers whose planned life covers k, plus those taken early. A task may take s
  * bytes now, ahead of their planned place p, only if P[k] + s stays within capacity for every k
  * from the frontier to p - 1; taking adds s to those P[k]; giving back early subtracts from the
  * rest of the planned life. Never over capacity: what is held now is part of P[frontier], and P <=
- * capacity is kept. Cannot deadlock: the task at the frontier takes its buffers at its planned
- * place, which needs no check; its inputs were made by tasks before it, all ended; its engine runs
+ * capacity is kept. A task that writes to several SRAMs takes its buffers in all of them or in none.
+ * Cannot deadlock: the task at the frontier takes its buffers at its planned
+ * place, which needs no check in any SRAM, as in each of them the order itself is promised
+ * to fit; its inputs were made by tasks before it, all ended; its engine runs
  * only tasks that hold all they need, so it comes free; and then it is next there: in a static plan
  * every queue follows the order, so the frontier task is the head of its queue; in a dynamic one,
  * an engine whose head waits for room, or for a load that waits for room, runs the first unfinished
- * compute task of the order instead. So the frontier always advances. Feasible: P <= capacity
- * before the start. Where a plan's own order does not fit, the program order (ids) is taken with
- * the plan's engines; where that does not fit either, the run is refused with the place, the
+ * compute task of the order instead; a transfer at the frontier is the first of the queue, and where
+ * nothing else runs, prefetch does not hold it back. So the frontier always advances. Feasible: P <=
+ * capacity in every SRAM before the start. Where a plan's own order does not fit, the program order (ids) is taken with
+ * the plan's engines; where that does not fit either, the run is refused with the SRAM, the place, the
  * buffers and the bytes that are short (ERR_NO). With --scheduler serial only the frontier may
  * start.
  *
@@ -53,11 +61,12 @@ typedef struct machine_options {
 } machine_options;
 
 /* What a resource plays, step by step: sleep lead + latency (lead alone where route is NULL), send
- * flow_B over the route, and end no earlier than start + lead + matrix + vector. */
+ * flow_B over the route, and end no earlier than start + lead + matrix + vector. A second stream
+ * (route2 not NULL) is played at the same time: sleep lead + latency2, send flow2_B from src2. */
 typedef struct machine_job {
   uint32_t task;
   est_parts parts;
-  uint32_t src, dst; /* host ids of the flow */
+  uint32_t src, src2, dst; /* host ids of the flows */
 } machine_job;
 
 /* Plans, checks feasibility, and prepares a run. The machine lives in `a`. `obs` may be NULL. */
@@ -76,9 +85,9 @@ uint32_t machine_wake(machine *m);
 /* The resource's present job, or NULL where it is idle. */
 const machine_job *machine_job_of(const machine *m, uint32_t resource);
 
-/* The resource's flow begins or ends; its job ends (all that this allows is started at `now`, also
+/* The flow of the resource's job (which = 0) or its second one (1) begins or ends; its job ends (all that this allows is started at `now`, also
  * on this resource: ask machine_job_of again). */
-void machine_flow(machine *m, uint32_t resource, double now, bool begins);
+void machine_flow(machine *m, uint32_t resource, int which, double now, bool begins);
 void machine_end(machine *m, uint32_t resource, double now);
 
 /* All tasks ended; or nothing runs and nothing can start (a defect of ours). In both cases the

@@ -3,45 +3,47 @@
 
 #include "sim/machine_state.h"
 
-static bool fits(const uint64_t *planned, size_t n, double capacity_B) {
-  for (size_t k = 0; k < n; k++)
-    if ((double)planned[k] > capacity_B) return false;
-  return true;
-}
-
-static uint64_t *lay_out(machine *m, order_buffer **b, arena *a) {
+static order_profile *lay_out(machine *m, order_buffer **b, arena *a) {
   m->order = order_make(m->dag, &m->succ, m->compute, m->n_compute, a);
   *b = order_buffers(m->dag, &m->order, a);
-  return order_planned(m->dag, *b, a);
+  return order_planned(m->dag, *b, m->plat->n_srams, a);
+}
+
+static void make_ledgers(machine *m, order_buffer *b, const order_profile *planned, arena *a) {
+  size_t n = m->plat->n_srams;
+  m->space = ARENA_NEW(a, m_space, n);
+  for (size_t s = 0; s < n; s++) {
+    m->space[s].plan = &planned[s];
+    m->space[s].ledger =
+        sram_new((uint64_t)m->plat->srams[s].capacity_B, planned[s].held_B, planned[s].n, a);
+  }
+  m->buffer = ARENA_NEW(a, m_buffer, m->dag->n_tensors);
+  for (size_t i = 0; i < m->dag->n_tensors; i++) {
+    if (b[i].first > b[i].last) b[i].bytes = 0;
+    m->buffer[i] = (m_buffer){.plan = b[i], .by = OBS_NONE};
+    if (n == 1 || b[i].bytes == 0) continue;
+    /* the ledger counts in pieces */
+    m->buffer[i].plan.first = (uint32_t)order_piece(&planned[b[i].sram], b[i].first);
+    m->buffer[i].plan.last = (uint32_t)order_piece(&planned[b[i].sram], b[i].last);
+  }
 }
 
 /* The plan's order; where that does not fit SRAM, the program order; where that does not either, an
  * explanation. */
 static int make_order(machine *m, const pol_plan *plan, arena *a, err *e) {
-  arena scratch = {0};
   order_buffer *b;
   m->compute = plan->order;
   m->n_compute = plan->n_order;
-  uint64_t *planned = lay_out(m, &b, a);
-  double capacity_B = m->plat->srams[0].capacity_B;
-  if (!fits(planned, m->dag->n_tasks, capacity_B)) {
+  order_profile *planned = lay_out(m, &b, a);
+  if (order_short(m->plat, planned) < m->plat->n_srams) {
     size_t n = 0;
     for (uint32_t t = 0; t < m->dag->n_tasks; t++)
       if (op_kind_of((op)m->dag->tasks[t].op) == OP_COMPUTE) m->compute[n++] = t;
     planned = lay_out(m, &b, a);
-    if (!fits(planned, m->dag->n_tasks, capacity_B)) {
-      order_refuse(m->dag, m->plat, &m->order, b, planned, e);
-      arena_free(&scratch);
-      return e->status;
-    }
+    if (order_short(m->plat, planned) < m->plat->n_srams)
+      return order_refuse(m->dag, m->plat, &m->order, b, planned, e);
   }
-  m->sram = sram_new((uint64_t)capacity_B, planned, m->dag->n_tasks, a);
-  m->buffer = ARENA_NEW(a, m_buffer, m->dag->n_tensors);
-  for (size_t i = 0; i < m->dag->n_tensors; i++) {
-    if (b[i].first > b[i].last) b[i].bytes = 0;
-    m->buffer[i] = (m_buffer){.plan = b[i], .by = OBS_NONE};
-  }
-  arena_free(&scratch);
+  make_ledgers(m, b, planned, a);
   return ERR_OK;
 }
 
@@ -67,48 +69,90 @@ uint64_t machine_load_bytes(const dag *d, uint32_t load) {
   return bytes;
 }
 
+/* What the task has loaded, directly and by way of a move. */
+static uint64_t loaded_bytes(const machine *m, uint32_t t) {
+  const dag *d = m->dag;
+  const uint32_t *deps = dag_deps(d, &d->tasks[t]);
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < d->tasks[t].n_deps; i++) {
+    if (m->task[deps[i]].kind == OP_LOAD) bytes += machine_load_bytes(d, deps[i]);
+    if (m->task[deps[i]].kind != OP_MOVE) continue;
+    const dag_task *move = &d->tasks[deps[i]];
+    for (uint32_t k = 0; k < move->n_deps; k++)
+      if (m->task[dag_deps(d, move)[k]].kind == OP_LOAD)
+        bytes += machine_load_bytes(d, dag_deps(d, move)[k]);
+  }
+  return bytes;
+}
+
 /* What one compute task has loaded at most: the unit that prefetch counts in. */
 static uint64_t largest_need(const machine *m) {
-  const dag *d = m->dag;
   uint64_t most = 0;
-  for (uint32_t t = 0; t < d->n_tasks; t++) {
+  for (uint32_t t = 0; t < m->dag->n_tasks; t++) {
     if (m->task[t].kind != OP_COMPUTE) continue;
-    const uint32_t *deps = dag_deps(d, &d->tasks[t]);
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < d->tasks[t].n_deps; i++)
-      if (m->task[deps[i]].kind == OP_LOAD) bytes += machine_load_bytes(d, deps[i]);
+    uint64_t bytes = loaded_bytes(m, t);
     if (bytes > most) most = bytes;
   }
   return most;
 }
 
-static void make_tasks(machine *m, const pol_plan *plan, arena *a) {
+/* Do only compute tasks wait for this transfer, and (`moves`) moves that are held back themselves?
+ */
+static bool feeds_compute(const machine *m, uint32_t t, bool moves) {
+  for (uint64_t s = m->succ.first[t]; s < m->succ.first[t + 1]; s++) {
+    const m_task *x = &m->task[m->succ.succ[s]];
+    if (x->kind == OP_COMPUTE || (moves && x->kind == OP_MOVE && !x->gate_open)) continue;
+    return false;
+  }
+  return m->succ.first[t] < m->succ.first[t + 1];
+}
+
+/* Prefetch holds back what brings compute tasks their data from DRAM, in one hop or two. What
+ * depends on computed data it does not hold back: moves never, and loads not under a dynamic
+ * policy, which is offered a task only once they have ended. */
+static void close_gates(machine *m) {
+  const dag *d = m->dag;
+  bool dynamic = m->policy->pick != NULL;
+  for (int hop = 1; hop <= 2; hop++)
+    for (uint32_t t = 0; t < d->n_tasks; t++) { /* a task is seen before those that wait for it */
+      m_task *x = &m->task[t];
+      bool held = x->kind == OP_LOAD ? x->soft || !dynamic : x->kind == OP_MOVE && x->soft;
+      if (held && feeds_compute(m, t, hop == 2)) x->gate_open = false;
+    }
+}
+
+static void make_tasks(machine *m, arena *a) {
   const dag *d = m->dag;
   m->task = ARENA_NEW(a, m_task, d->n_tasks);
-  size_t loads = 0, stores = 0;
+  m->n_spaces = (uint32_t)m->plat->n_srams + 1;
+  size_t *transfers = ARENA_NEW(a, size_t, m->n_spaces);
   for (uint32_t t = 0; t < d->n_tasks; t++) {
     m_task *x = &m->task[t];
-    x->kind = (uint8_t)op_kind_of((op)d->tasks[t].op);
+    x->kind = op_kind_of((op)d->tasks[t].op) & 0xf;
     x->engine = POL_ANY;
     x->wait = d->tasks[t].n_deps;
-    const uint32_t *deps = dag_deps(d, &d->tasks[t]);
-    for (uint32_t i = 0; i < x->wait; i++) x->wait_hard += m->task[deps[i]].kind != OP_LOAD;
-    x->why.ready_by = x->why.gate_by = x->why.room_by = x->why.free_by = OBS_NONE;
-    loads += x->kind == OP_LOAD;
-    stores += x->kind == OP_STORE;
-    if (x->kind != OP_LOAD) continue;
-    /* prefetch follows the compute tasks that need a load; one that none needs is free to go */
     x->gate_open = true;
-    for (uint64_t s = m->succ.first[t]; s < m->succ.first[t + 1] && x->gate_open; s++)
-      x->gate_open = op_kind_of((op)d->tasks[m->succ.succ[s]].op) != OP_COMPUTE;
+    const uint32_t *deps = dag_deps(d, &d->tasks[t]);
+    for (uint32_t i = 0; i < x->wait; i++) x->wait_hard += !m->task[deps[i]].soft;
+    x->soft = machine_brings(x) && x->wait_hard == 0;
+    x->why.ready_by = x->why.gate_by = x->why.room_by = x->why.free_by = OBS_NONE;
+    if (x->kind == OP_COMPUTE) continue;
+    x->to = d->tensors[dag_writes(d, &d->tasks[t])->tensor].space;
+    transfers[x->to]++;
   }
+  close_gates(m);
   uint64_t unit = largest_need(m);
   m->prefetch_B =
       unit > 0 && m->prefetch > UINT64_MAX / 2 / unit ? UINT64_MAX / 2 : unit * m->prefetch;
-  m->loads.pos = ARENA_NEW(a, uint32_t, loads + 1);
-  m->stores.pos = ARENA_NEW(a, uint32_t, stores + 1);
-  m->group_engine = ARENA_NEW(a, uint32_t, d->n_groups + 1);
-  for (uint32_t g = 0; g < d->n_groups; g++) m->group_engine[g] = POL_ANY;
+  m->to = ARENA_NEW(a, heap, m->n_spaces);
+  m->blocked = ARENA_NEW(a, bool, m->n_spaces);
+  for (uint32_t s = 0; s < m->n_spaces; s++)
+    m->to[s].pos = ARENA_NEW(a, uint32_t, transfers[s] + 1);
+}
+
+static void assign_engines(machine *m, const pol_plan *plan, arena *a) {
+  m->group_engine = ARENA_NEW(a, uint32_t, m->dag->n_groups + 1);
+  for (uint32_t g = 0; g < m->dag->n_groups; g++) m->group_engine[g] = POL_ANY;
   if (m->policy->pick != NULL) return;
   for (size_t i = 0; i < m->n_compute; i++) {
     uint32_t t = m->compute[i], e = plan->engine[t];
@@ -129,14 +173,20 @@ int machine_new(machine **out_m, const dag *d, const platform *p, const policy *
   if (obs != NULL) m->obs = *obs;
   m->self = m->ending = OBS_NONE;
   m->succ = dag_successors(d, a);
-  pol_input in = {
-      .dag = d, .plat = p, .succ = m->succ, .prefetch = opt->prefetch, .seed = opt->seed};
+  if (reach_make(&m->reach, p, d, a, e)) return e->status;
+  pol_input in = {.dag = d,
+                  .plat = p,
+                  .succ = m->succ,
+                  .reach = &m->reach,
+                  .prefetch = opt->prefetch,
+                  .seed = opt->seed};
   pol_plan plan;
   if (pol_make_plan(pol, &in, &plan, a, e)) return e->status;
   m->serial = plan.serial;
   if (make_order(m, &plan, a, e)) return e->status;
   make_resources(m, a);
-  make_tasks(m, &plan, a);
+  make_tasks(m, a);
+  assign_engines(m, &plan, a);
   if (pol->pick != NULL) m->pol_state = pol->start(&in, &plan, a);
   *out_m = m;
   return ERR_OK;

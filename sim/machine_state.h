@@ -1,5 +1,6 @@
-/* machine_state.h - the inside of a machine, shared by machine.c (what happens in a run) and
- * machine_new.c (what is prepared before it). Nobody else includes this. */
+/* machine_state.h - the inside of a machine, shared by machine.c (what happens in a run),
+ * machine_sram.c (its SRAM admission) and machine_new.c (what is prepared before it). Nobody else
+ * includes this. */
 #ifndef LS_MACHINE_STATE_H
 #define LS_MACHINE_STATE_H
 
@@ -17,10 +18,13 @@ typedef enum m_state {
 typedef struct m_task {
   obs_why why;
   uint32_t wait;      /* inputs that are not there yet */
-  uint32_t wait_hard; /* of these, inputs that are no loads */
+  uint32_t wait_hard; /* of these, inputs that are not `soft` */
   uint32_t engine;    /* compute: once known */
-  uint8_t state, kind;
-  bool gate_open; /* load: prefetch lets it go */
+  uint8_t state;
+  uint8_t kind : 4;
+  bool gate_open : 1; /* load, move: prefetch lets it go */
+  bool soft : 1;      /* load, move: nothing of what it needs is computed or stored */
+  uint16_t to;        /* transfer: the space it goes to */
   uint64_t ahead_B; /* compute: bytes of its loads that it was the first to let go */
 } m_task;
 
@@ -42,13 +46,32 @@ typedef struct m_resource {
   uint64_t ahead_B; /* sum over the tasks from head on */
 } m_resource;
 
+typedef struct m_space { /* one SRAM */
+  sram *ledger;
+  const order_profile *plan;
+  size_t at; /* the frontier's piece of the plan, as far as known */
+  uint64_t used_B;
+} m_space;
+
 typedef struct heap { /* of places, smallest first */
   uint32_t *pos;
   size_t n;
 } heap;
 
+/* What a gate may hold back: transfers that bring things into SRAM. */
+static inline bool machine_brings(const m_task *x) {
+  return x->kind == OP_LOAD || x->kind == OP_MOVE;
+}
+
 /* Bytes that a load brings into SRAM. */
 uint64_t machine_load_bytes(const dag *d, uint32_t load);
+
+/* Room for all that the task writes, or none of it: false. Remembers since when the task waits. */
+bool machine_admit(machine *m, uint32_t t);
+
+/* The task used its operands for the last time; buffers without further users go back. True if any
+ * did. */
+bool machine_give(machine *m, uint32_t t);
 
 struct machine {
   const dag *dag;
@@ -68,12 +91,15 @@ struct machine {
   m_task *task;
   m_buffer *buffer;
   uint32_t *group_engine;
-  sram *sram;
-  uint64_t used_B;
+  reach reach;
+  m_space *space; /* by sram */
   m_resource *resource;
   uint32_t n_resources;
-  heap loads, stores;
-  bool loads_blocked; /* the first load was refused room */
+  heap *to;      /* eligible transfers, by the space they go to: n_spaces of them */
+  size_t queued; /* in all of these */
+  uint32_t n_spaces;
+  bool *blocked;    /* by space: the first transfer to it was refused room */
+  bool any_blocked; /* of these */
   bool anyone;        /* a dynamic policy has something for any idle engine */
   uint32_t frontier;
   size_t n_done, n_running;

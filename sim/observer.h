@@ -24,12 +24,13 @@ typedef struct observer {
   /* All inputs of the task are there (for a load: it may start as far as its inputs go). */
   void (*ready)(void *self, double t, uint32_t task);
   void (*start)(void *self, double t, uint32_t task, uint32_t resource, const obs_why *why);
-  /* The task's data begins or ends to flow over the links of its route (`links`: bit set by id is not kept: the route). */
+  /* The task's data begins or ends to flow over the links of its route. A compute task with operands in two SRAMs has two
+   * flows, on different routes, at overlapping times. */
   void (*flow)(void *self, double t, uint32_t task, uint32_t resource, const struct plat_route *route,
                uint64_t bytes, bool begins);
   void (*end)(void *self, double t, uint32_t task, uint32_t resource);
-  /* An SRAM buffer is taken or given back; `used_B` is the occupancy after it. */
-  void (*buffer)(void *self, double t, uint32_t tensor, uint64_t bytes, uint64_t used_B, bool taken);
+  /* A buffer is taken in or given back to SRAM number `sram`; `used_B` is that one's occupancy after it. */
+  void (*buffer)(void *self, double t, uint32_t tensor, uint32_t sram, uint64_t bytes, uint64_t used_B, bool taken);
 } observer;
 
 #endif

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sim/base/units.h"
@@ -86,7 +87,9 @@ order_buffer *order_buffers(const dag *d, const order *o, arena *a) {
   order_buffer *b = ARENA_NEW(a, order_buffer, d->n_tensors);
   for (size_t i = 0; i < d->n_tensors; i++) {
     b[i].first = UNPLACED;
-    b[i].bytes = d->tensors[i].space == DAG_SRAM ? dag_tensor_bytes(&d->tensors[i]) : 0;
+    if (d->tensors[i].space == DAG_DRAM) continue;
+    b[i].bytes = dag_tensor_bytes(&d->tensors[i]);
+    b[i].sram = (uint32_t)d->tensors[i].space - DAG_SRAM;
   }
   for (uint32_t t = 0; t < d->n_tasks; t++) {
     const dag_task *task = &d->tasks[t];
@@ -102,27 +105,106 @@ order_buffer *order_buffers(const dag *d, const order *o, arena *a) {
   return b;
 }
 
-uint64_t *order_planned(const dag *d, const order_buffer *b, arena *a) {
+static bool takes_room(const order_buffer *b) {
+  return b->bytes > 0 && b->first <= b->last;
+}
+
+/* One sram: a piece a place. */
+static void plan_places(const dag *d, const order_buffer *b, order_profile *p, arena *a) {
   uint64_t *held = ARENA_NEW(a, uint64_t, d->n_tasks + 1);
   for (size_t i = 0; i < d->n_tensors; i++) {
-    if (b[i].bytes == 0 || b[i].first > b[i].last) continue;
+    if (!takes_room(&b[i])) continue;
     held[b[i].first] += b[i].bytes;
     held[b[i].last + 1] -= b[i].bytes; /* wraps, and unwraps in the sum */
   }
   for (size_t k = 1; k < d->n_tasks; k++) held[k] += held[k - 1];
-  return held;
+  *p = (order_profile){.held_B = held, .n = d->n_tasks};
+}
+
+typedef struct edge {
+  uint32_t place;
+  uint64_t bytes; /* negative ones wrap */
+} edge;
+
+static int by_place(const void *a, const void *b) {
+  const edge *x = a, *y = b;
+  return (x->place > y->place) - (x->place < y->place);
+}
+
+/* Pieces from the edges of an sram's lives; place 0 always begins one. */
+static void plan_pieces(edge *x, size_t n, order_profile *p, arena *a) {
+  p->place = ARENA_NEW(a, uint32_t, n + 1);
+  p->held_B = ARENA_NEW(a, uint64_t, n + 1);
+  p->n = 1;
+  qsort(x, n, sizeof *x, by_place);
+  for (size_t i = 0; i < n; i++) {
+    if (x[i].place > p->place[p->n - 1]) {
+      p->place[p->n] = x[i].place;
+      p->held_B[p->n] = p->held_B[p->n - 1];
+      p->n++;
+    }
+    p->held_B[p->n - 1] += x[i].bytes;
+  }
+}
+
+order_profile *order_planned(const dag *d, const order_buffer *b, size_t n_srams, arena *a) {
+  order_profile *p = ARENA_NEW(a, order_profile, n_srams);
+  if (n_srams == 1) {
+    plan_places(d, b, p, a);
+    return p;
+  }
+  /* all srams together take no more than two edges a buffer */
+  arena scratch = {0};
+  size_t *first = ARENA_NEW(&scratch, size_t, n_srams + 2);
+  for (size_t i = 0; i < d->n_tensors; i++)
+    if (takes_room(&b[i])) first[b[i].sram + 2] += 2;
+  for (size_t s = 2; s < n_srams + 2; s++) first[s] += first[s - 1];
+  edge *edges = ARENA_NEW(&scratch, edge, first[n_srams + 1]);
+  for (size_t i = 0; i < d->n_tensors; i++) {
+    if (!takes_room(&b[i])) continue;
+    size_t *at = &first[b[i].sram + 1]; /* walks from its start to its end */
+    edges[(*at)++] = (edge){b[i].first, b[i].bytes};
+    edges[(*at)++] = (edge){b[i].last + 1, (uint64_t)0 - b[i].bytes};
+  }
+  for (size_t s = 0; s < n_srams; s++)
+    plan_pieces(edges + first[s], first[s + 1] - first[s], &p[s], a);
+  arena_free(&scratch);
+  return p;
+}
+
+size_t order_piece(const order_profile *p, size_t place) {
+  if (p->place == NULL) return place;
+  size_t lo = 0, hi = p->n; /* place[lo] <= place < place[hi] */
+  while (hi - lo > 1) {
+    size_t mid = lo + (hi - lo) / 2;
+    if (p->place[mid] <= place)
+      lo = mid;
+    else
+      hi = mid;
+  }
+  return lo;
+}
+
+size_t order_short(const platform *p, const order_profile *planned) {
+  for (size_t s = 0; s < p->n_srams; s++)
+    for (size_t k = 0; k < planned[s].n; k++)
+      if ((double)planned[s].held_B[k] > p->srams[s].capacity_B) return s;
+  return p->n_srams;
 }
 
 int order_refuse(const dag *d, const platform *p, const order *o, const order_buffer *b,
-                 const uint64_t *planned, err *e) {
+                 const order_profile *planned, err *e) {
   enum { NAMED = 3 };
-  size_t peak = 0;
-  for (size_t k = 1; k < d->n_tasks; k++)
-    if (planned[k] > planned[peak]) peak = k;
+  size_t sram = order_short(p, planned), piece = 0;
+  const order_profile *plan = &planned[sram];
+  for (size_t k = 1; k < plan->n; k++)
+    if (plan->held_B[k] > plan->held_B[piece]) piece = k;
+  uint64_t most = plan->held_B[piece];
+  size_t peak = plan->place == NULL ? piece : plan->place[piece];
   /* the largest buffers at that place, largest first */
   size_t top[NAMED], n = 0, live = 0;
   for (size_t i = 0; i < d->n_tensors; i++) {
-    if (b[i].bytes == 0 || b[i].first > peak || b[i].last < peak) continue;
+    if (b[i].bytes == 0 || b[i].sram != sram || b[i].first > peak || b[i].last < peak) continue;
     live++;
     size_t at = n < NAMED ? n++ : NAMED;
     for (; at > 0 && b[top[at - 1]].bytes < b[i].bytes; at--)
@@ -136,14 +218,14 @@ int order_refuse(const dag *d, const platform *p, const order *o, const order_bu
                             d->tensors[top[i]].name, units_size(size, (double)b[top[i]].bytes));
   if (live > n && len < sizeof list)
     snprintf(list + len, sizeof list - len, " + %zu smaller", live - n);
-  const plat_memory *m = &p->srams[0];
+  const plat_memory *m = &p->srams[sram];
   uint32_t t = o->task[peak];
   return err_set(
       e, ERR_NO,
       "infeasible: task %u '%s %s' needs %s in '%s' (%s), capacity %s, short %s; even one task at "
       "a time does "
-      "not fit: enlarge sram.capacity, or use a finer split, fewer tokens or a smaller dtype",
-      t, op_name((op)d->tasks[t].op), d->tasks[t].name, units_size(need, (double)planned[peak]),
-      m->name, list, units_size(have, m->capacity_B),
-      units_size(lack, (double)planned[peak] - m->capacity_B));
+      "not fit: enlarge %s.capacity, or use a finer split, fewer tokens or a smaller dtype",
+      t, op_name((op)d->tasks[t].op), d->tasks[t].name, units_size(need, (double)most), m->name,
+      list, units_size(have, m->capacity_B), units_size(lack, (double)most - m->capacity_B),
+      m->name);
 }

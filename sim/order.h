@@ -1,5 +1,8 @@
 /* order.h - the full order of a run: a place for every task, transfers included; and what SRAM
- * holds at each place. See machine.h for what it is for. */
+ * holds at each place. See machine.h for what it is for.
+ *
+ * Loads and moves stand right before the first compute task that needs them, stores right after the
+ * last task they need. */
 #ifndef LS_ORDER_H
 #define LS_ORDER_H
 
@@ -13,22 +16,38 @@ typedef struct order {
 /* What the run needs to know of an SRAM tensor. */
 typedef struct order_buffer {
   uint64_t bytes;
+  uint32_t sram;  /* that it lies in */
   uint32_t users; /* operand views of it, over all tasks */
   uint32_t first,
       last; /* places of its planned life; first > last: no task writes it, it takes no room */
 } order_buffer;
 
-/* A load stands right before the first compute task that needs it (directly or through other
- * transfers), a store right after the last task it needs; what no compute task needs comes last, in
+/* What an sram holds over the places of the order: held_B[j] from place[j] to place[j + 1] - 1, or
+ * to the end. With one sram, piece j is place j, and `place` is NULL. */
+typedef struct order_profile {
+  uint64_t *held_B;
+  uint32_t *place;
+  size_t n;
+} order_profile;
+
+/* A load or move stands right before the first compute task that needs it (directly or through
+ * other transfers), a store right after the last task it needs; what no compute task needs comes last, in
  * id order. `compute` must be topological. */
 order order_make(const dag *d, const dag_succ *succ, const uint32_t *compute, size_t n, arena *a);
 
-/* Planned lives by tensor id, and the bytes held at each place (n_tasks entries). */
+/* Planned lives by tensor id, and what they sum to, by sram. Every tensor is in one of them. */
 order_buffer *order_buffers(const dag *d, const order *o, arena *a);
-uint64_t *order_planned(const dag *d, const order_buffer *b, arena *a);
+order_profile *order_planned(const dag *d, const order_buffer *b, size_t n_srams, arena *a);
 
-/* Refuses (ERR_NO) with the place of the peak, its largest buffers and the bytes that are short. */
+/* The piece that a place is in. */
+size_t order_piece(const order_profile *p, size_t place);
+
+/* The first sram that is promised more than it has, or n_srams. */
+size_t order_short(const platform *p, const order_profile *planned);
+
+/* Refuses (ERR_NO) with the sram, the place of its peak, its largest buffers there, and the bytes
+ * that are short. */
 int order_refuse(const dag *d, const platform *p, const order *o, const order_buffer *b,
-                 const uint64_t *planned, err *e);
+                 const order_profile *planned, err *e);
 
 #endif

@@ -9,11 +9,13 @@
  * there), and asked what an engine should do next. Its planned order is then what memory admission falls back on (machine.h).
  * Transfers are not planned: they follow the order of the compute tasks that need them.
  *
- * Tasks of one group must get the same engine. A plan is checked before it is used. */
+ * Tasks of one group must get the same engine, and every task one that its operands' SRAMs reach (pol_may_run; there is
+ * always one, also for a group). A plan is checked before it is used. */
 #ifndef LS_POLICY_H
 #define LS_POLICY_H
 
 #include "sim/estimate.h"
+#include "sim/reach.h"
 
 #define POL_ANY UINT32_MAX
 #define POL_NONE UINT32_MAX
@@ -22,6 +24,7 @@ typedef struct pol_input {
   const dag *dag;
   const platform *plat;
   dag_succ succ;
+  const reach *reach;
   uint32_t prefetch; /* as the run's option */
   uint64_t seed;
 } pol_input;
@@ -54,6 +57,11 @@ const policy *pol_at(size_t i); /* in the order of the registry: simplest first 
 /* A complete, checked plan of `p`. ERR_INTERNAL where a policy breaks its promise. */
 ERR_CHECK int pol_make_plan(const policy *p, const pol_input *in, pol_plan *plan, arena *a, err *e);
 
+/* May the engine run the task (and, where it has a group, the rest of the group)? */
+static inline bool pol_may_run(const pol_input *in, uint32_t task, uint32_t engine) {
+  return reach_may_run(in->reach, task, engine);
+}
+
 /* For policies: upward rank of every task, in seconds: its best time plus the largest rank among its successors
  * (Topcuoglu, Hariri, Wu 2002, eq. 8, with transfers as tasks instead of edge costs). */
 double *pol_upward_rank(const pol_input *in, arena *a);
@@ -62,7 +70,7 @@ double *pol_upward_rank(const pol_input *in, arena *a);
 void pol_sort(uint32_t *tasks, size_t n, const double *key);
 
 /* For dynamic policies: a pool of ready tasks, smallest (key, id) first, that honours groups: once an engine took a
- * task of a group, the group's other tasks go to that engine only. */
+ * task of a group, the group's other tasks go to that engine only. An engine is given only what it may run. */
 typedef struct pol_pool pol_pool;
 pol_pool *pol_pool_new(const pol_input *in, arena *a);
 void pol_pool_add(pol_pool *p, uint32_t task, double key);

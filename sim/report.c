@@ -11,12 +11,19 @@ static double share(double busy_s, double makespan_s) {
   return u > 1 && u < 1 + 1e-9 ? 1 : u;
 }
 
-static uint32_t sram_of(const platform *p, const plat_route *route) {
-  uint32_t first = plat_host_sram(p, 0);
-  uint32_t dram = plat_host_dram(p);
-  if (route != NULL && route->src >= first && route->src < dram) return route->src - first;
-  if (route != NULL && route->dst >= first && route->dst < dram) return route->dst - first;
-  return 0;
+/* Every byte of an operand is read or written where it lies. */
+static double sram_energy(const report *r, uint32_t task, uint64_t bytes) {
+  const platform *p = r->plat;
+  if (p->n_srams == 1) return p->srams[0].energy_J * (double)bytes;
+  const dag_task *t = &r->dag->tasks[task];
+  const dag_view *v = dag_reads(r->dag, t);
+  double energy_J = 0;
+  for (uint32_t i = 0; i < (uint32_t)t->n_reads + t->n_writes; i++) {
+    uint32_t space = r->dag->tensors[v[i].tensor].space;
+    if (space != DAG_DRAM)
+      energy_J += p->srams[space - DAG_SRAM].energy_J * (double)dag_view_bytes(r->dag, &v[i]);
+  }
+  return energy_J;
 }
 
 /* What is summed over tasks: bytes of a resource, time of an op, energy. */
@@ -30,7 +37,7 @@ static void add_task(report *r, uint32_t task) {
   r->op_s[o] += rec->end_s - rec->start_s;
   r->op_tasks[o]++;
   r->resources[rec->resource].bytes += bytes;
-  r->energy_sram_J += r->plat->srams[sram_of(r->plat, rec->route)].energy_J * (double)bytes;
+  r->energy_sram_J += sram_energy(r, task, bytes);
   if (compute) {
     const plat_engine *e = &r->plat->engines[rec->resource];
     r->energy_engine_J += e->energy_J[c.rate] * (double)c.matrix_flops;
@@ -38,7 +45,7 @@ static void add_task(report *r, uint32_t task) {
   } else {
     double flow_s = rec->route != NULL ? rec->end_s - rec->flow_start_s : 0;
     r->dma_lead_s += rec->end_s - rec->start_s - flow_s;
-    r->energy_dram_J += r->plat->dram.energy_J * (double)bytes;
+    if (op_kind_of(o) != OP_MOVE) r->energy_dram_J += r->plat->dram.energy_J * (double)bytes;
   }
 }
 
@@ -75,8 +82,9 @@ static void list_memory(report *r, arena *a) {
   r->n_memory = p->n_srams + 1;
   r->memory = ARENA_NEW(a, report_memory, r->n_memory);
   for (size_t i = 0; i < p->n_srams; i++)
-    r->memory[i] = (report_memory){.name = p->srams[i].name, .capacity_B = p->srams[i].capacity_B};
-  r->memory[0].high_water_B = r->tl->high_water_B;
+    r->memory[i] = (report_memory){.name = p->srams[i].name,
+                                   .capacity_B = p->srams[i].capacity_B,
+                                   .high_water_B = r->tl->high_water_B[i]};
   report_memory dram = {.name = p->dram.name, .capacity_B = p->dram.capacity_B};
   for (size_t i = 0; i < r->dag->n_tensors; i++) {
     const dag_tensor *t = &r->dag->tensors[i];

@@ -5,8 +5,8 @@
  *   gap         makespan / lower bound - 1
  *   energy      engines: energy.<dtype> (the dtype whose rate applies) a matrix FLOP, energy.vector
  *               a vector FLOP; idle: power.idle of every engine over the whole makespan; sram: its
- *               energy a byte for operand bytes and for bytes moved in and out; dram: its energy a
- *               byte for bytes moved
+ *               energy a byte for operand bytes and for bytes moved in and out (a move between two
+ *               srams: in each); dram: its energy a byte for bytes moved
  *   throughput  of what was compiled: tokens_per_s = tokens * batch / makespan (decode: of all its
  *               steps); ttft_s = makespan for prefill, else 0; tpot_s = makespan / steps for
  *               decode, else 0 */
@@ -62,7 +62,8 @@ void report_print_summary(const report *r, out *o);
 
 /* The flattened report: inputs first. What the report lists is summed up by role
  * ("resources.engine.utilization" is the mean, with ".utilization_max" beside it), but links that
- * are nobody's port and memories stand by name, so that the columns do not depend on the number of
+ * are nobody's port, and memories other than scratchpads ("memory.scratchpads": the capacity of all,
+ * the high water of the fullest) stand by name, so that the columns do not depend on the number of
  * engines, ports and channels, only on which keys were overridden and on the names of the shared
  * links and memories. */
 void report_write_csv_header(const report *r, out *o);

@@ -107,10 +107,23 @@ static void put_lists(const report *r, csv *c) {
     if (r->plat->links[i - links].role != PLAT_LINK_PORT) put_link(&r->resources[i], c);
   put_end(c);
   put_object(c, "memory");
+  double pads_B = 0;
+  uint64_t fullest_B = 0;
   for (size_t i = 0; i < r->n_memory; i++) {
+    if (i < r->plat->n_srams && plat_pad_of(r->plat, i) != PLAT_NONE) {
+      pads_B += r->memory[i].capacity_B;
+      if (r->memory[i].high_water_B > fullest_B) fullest_B = r->memory[i].high_water_B;
+      continue;
+    }
     put_object(c, r->memory[i].name);
     put_number(c, "capacity_B", r->memory[i].capacity_B);
     put_count(c, "high_water_B", r->memory[i].high_water_B);
+    put_end(c);
+  }
+  if (pads_B > 0) {
+    put_object(c, "scratchpads");
+    put_number(c, "capacity_B", pads_B);
+    put_count(c, "high_water_B", fullest_B);
     put_end(c);
   }
   put_end(c);

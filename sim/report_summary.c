@@ -136,8 +136,11 @@ static void print_platform(const report *r, out *o) {
   add_item(&l, "%s", r->tl->scheduler);
   add_item(&l, "prefetch %u", r->tl->prefetch);
   if (r->tl->seed != 0) add_item(&l, "seed %llu", (unsigned long long)r->tl->seed);
-  add_item(&l, "%llu compute, %llu load, %llu store tasks", (unsigned long long)r->totals.compute,
-           (unsigned long long)r->totals.load, (unsigned long long)r->totals.store);
+  char moves[32] = "";
+  if (r->totals.move > 0)
+    snprintf(moves, sizeof moves, ", %llu move", (unsigned long long)r->totals.move);
+  add_item(&l, "%llu compute, %llu load, %llu store%s tasks", (unsigned long long)r->totals.compute,
+           (unsigned long long)r->totals.load, (unsigned long long)r->totals.store, moves);
   end_line(&l);
 }
 
@@ -220,6 +223,33 @@ static void group_resources(const report *r, group g[CLASSES]) {
   for (size_t i = 0; i < r->n_resources; i++) add_to_group(&g[class_of(r, i)], &r->resources[i]);
 }
 
+static void print_memory(const report_memory *m, const char *name, size_t width, out *o) {
+  char used[UNITS_TEXT], all[UNITS_TEXT], u[UNITS_TEXT];
+  double share = m->capacity_B > 0 ? (double)m->high_water_B / m->capacity_B : 0;
+  put_padded(o, name, width);
+  put_bar(o, share);
+  out_printf(o, " %6s  at most %s of %s\n", percent(u, share),
+             units_size(used, (double)m->high_water_B), units_size(all, m->capacity_B));
+}
+
+/* The srams one by one; of many scratchpads only the fullest. */
+static void print_memories(const report *r, size_t width, out *o) {
+  const report_memory *fullest = NULL;
+  size_t pads = 0;
+  for (size_t i = 0; i + 1 < r->n_memory; i++) {
+    const report_memory *m = &r->memory[i];
+    if (r->n_memory <= MANY || plat_pad_of(r->plat, i) == PLAT_NONE) {
+      print_memory(m, m->name, width, o);
+      continue;
+    }
+    pads++;
+    if (fullest == NULL || m->high_water_B > fullest->high_water_B) fullest = m;
+  }
+  char label[UNITS_TEXT];
+  snprintf(label, sizeof label, "%zu pads", pads);
+  if (pads > 0) print_memory(fullest, label, width, o);
+}
+
 static void print_resources(const report *r, const group g[CLASSES], size_t width, out *o) {
   static const int ORDER[CLASSES] = {ENGINES, CHANNELS, LINKS, PORTS};
   static const char *const NAME[CLASSES] = {"engines", "channels", "ports", "links"};
@@ -238,15 +268,7 @@ static void print_resources(const report *r, const group g[CLASSES], size_t widt
         print_use(o, width, x->name, x->utilization, seconds(busy, x->busy_s), x->tasks, x->bytes);
     }
   }
-  for (size_t i = 0; i + 1 < r->n_memory; i++) {
-    const report_memory *m = &r->memory[i];
-    char used[UNITS_TEXT], all[UNITS_TEXT], u[UNITS_TEXT];
-    double share = m->capacity_B > 0 ? (double)m->high_water_B / m->capacity_B : 0;
-    put_padded(o, m->name, width);
-    put_bar(o, share);
-    out_printf(o, " %6s  at most %s of %s\n", percent(u, share),
-               units_size(used, (double)m->high_water_B), units_size(all, m->capacity_B));
-  }
+  print_memories(r, width, o);
 }
 
 /* The class of resources that is used most. A channel is also busy while its data flows, which is

@@ -253,10 +253,9 @@ static void write_use(trace *x, uint32_t link) {
   TRACE_LITERAL(o, "}}");
 }
 
-static void use_links(trace *x, uint32_t task, int64_t ns, bool begins) {
-  const tl_record *r = &x->tl->records[task];
-  for (uint32_t i = 0; i < r->route->n_links; i++) {
-    use *u = &x->links[r->route->link[i]];
+static void use_links(trace *x, const plat_route *route, uint64_t bytes, int64_t ns, bool begins) {
+  for (uint32_t i = 0; i < route->n_links; i++) {
+    use *u = &x->links[route->link[i]];
     if (!begins) {
       u->now--;
       u->until_ns = ns;
@@ -264,12 +263,12 @@ static void use_links(trace *x, uint32_t task, int64_t ns, bool begins) {
     }
     /* what begins in the nanosecond in which the last use ended goes on with it */
     if (u->now == 0 && (u->flows == 0 || u->until_ns != ns)) {
-      write_use(x, r->route->link[i]);
+      write_use(x, route->link[i]);
       *u = (use){.since_ns = ns};
     }
     u->now++;
     u->flows++;
-    u->bytes += r->flow_B;
+    u->bytes += bytes;
   }
 }
 
@@ -313,6 +312,7 @@ static void write_log(trace *x) {
   counters *c = counters_new(tl, x->pid, &x->t, &x->mem);
   for (size_t i = 0; i < tl->n_log; i++) {
     const tl_event *e = &tl->log[i];
+    const tl_record *r;
     counters_event(c, e);
     switch ((tl_kind)e->kind) {
     case TL_START:
@@ -320,7 +320,13 @@ static void write_log(trace *x) {
       break;
     case TL_FLOW_BEGIN:
     case TL_FLOW_END:
-      use_links(x, e->what, trace_ns(e->t_s), e->kind == TL_FLOW_BEGIN);
+      r = &tl->records[e->what];
+      use_links(x, r->route, r->flow_B, trace_ns(e->t_s), e->kind == TL_FLOW_BEGIN);
+      break;
+    case TL_FLOW2_BEGIN:
+    case TL_FLOW2_END:
+      r = &tl->records[e->what];
+      use_links(x, r->route2, r->flow2_B, trace_ns(e->t_s), e->kind == TL_FLOW2_BEGIN);
       break;
     case TL_TAKE:
     case TL_GIVE:

@@ -12,7 +12,7 @@ typedef struct track {
   uint64_t scale, value, written;
 } track;
 
-/* A flow, on the resource whose task it serves: a resource has at most one at a time. */
+/* A flow, by the resource whose task it serves: a resource has at most two at a time. */
 typedef struct flow {
   const plat_route *route;
   double cap_Bps; /* smallest FATPIPE link on its way; INFINITY: none */
@@ -33,9 +33,9 @@ struct counters {
   trace_out *t;
   int64_t now_ns;
   bool flows_changed;
-  track *links, sram, ready;
-  flow *flows;      /* by resource */
-  uint32_t *active; /* n_active resources with a flow */
+  track *links, *srams, ready;
+  flow *flows;      /* two by resource */
+  uint32_t *active; /* n_active of them that flow */
   uint32_t n_active;
   link_state *states; /* by link */
   uint32_t *wet;      /* n_wet links with a flow now, or whose counter is not back at 0 yet */
@@ -86,8 +86,9 @@ counters *counters_new(const timeline *tl, uint32_t pid, trace_out *t, arena *a)
   *c = (counters){.tl = tl,
                   .t = t,
                   .links = ARENA_NEW(a, track, n_links),
-                  .flows = ARENA_NEW(a, flow, tl->n_resources),
-                  .active = ARENA_NEW(a, uint32_t, tl->n_resources),
+                  .srams = ARENA_NEW(a, track, tl->plat->n_srams),
+                  .flows = ARENA_NEW(a, flow, 2 * tl->n_resources),
+                  .active = ARENA_NEW(a, uint32_t, 2 * tl->n_resources),
                   .states = ARENA_NEW(a, link_state, n_links),
                   .wet = ARENA_NEW(a, uint32_t, n_links)};
   for (size_t i = 0; i < n_links; i++) {
@@ -95,8 +96,12 @@ counters *counters_new(const timeline *tl, uint32_t pid, trace_out *t, arena *a)
     c->links[i] = track_new(name, "\"GB/s\"", 1000000, pid, a);
     track_write(c, &c->links[i], 0);
   }
-  c->sram = track_new("SRAM occupancy", "\"bytes\"", 1, pid, a);
-  track_write(c, &c->sram, 0);
+  for (size_t i = 0; i < tl->plat->n_srams; i++) {
+    const char *name = "SRAM occupancy";
+    if (tl->plat->n_srams > 1) name = arena_printf(a, "%s %s", name, tl->plat->srams[i].name);
+    c->srams[i] = track_new(name, "\"bytes\"", 1, pid, a);
+    track_write(c, &c->srams[i], 0);
+  }
   c->ready = track_new("ready tasks", "\"tasks\"", 1, pid, a);
   track_write(c, &c->ready, 0);
   return c;
@@ -165,8 +170,8 @@ static void share_links(counters *c) {
   }
 }
 
-static void begin_flow(counters *c, uint32_t resource, const plat_route *route) {
-  flow *f = &c->flows[resource];
+static void begin_flow(counters *c, uint32_t slot, const plat_route *route) {
+  flow *f = &c->flows[slot];
   *f = (flow){.route = route, .cap_Bps = INFINITY, .place = c->n_active};
   for (uint32_t j = 0; j < route->n_links; j++) {
     uint32_t link = route->link[j];
@@ -177,12 +182,12 @@ static void begin_flow(counters *c, uint32_t resource, const plat_route *route) 
     if (!p->listed) c->wet[c->n_wet++] = link;
     p->listed = true;
   }
-  c->active[c->n_active++] = resource;
+  c->active[c->n_active++] = slot;
   c->flows_changed = true;
 }
 
-static void end_flow(counters *c, uint32_t resource) {
-  const flow *f = &c->flows[resource];
+static void end_flow(counters *c, uint32_t slot) {
+  const flow *f = &c->flows[slot];
   for (uint32_t j = 0; j < f->route->n_links; j++) c->states[f->route->link[j]].flows--;
   uint32_t last = c->active[--c->n_active];
   c->active[f->place] = last;
@@ -212,8 +217,12 @@ static void write_changes(counters *c) {
     write_links(c);
     c->flows_changed = false;
   }
-  track_update(c, &c->sram);
+  for (size_t i = 0; i < c->tl->plat->n_srams; i++) track_update(c, &c->srams[i]);
   track_update(c, &c->ready);
+}
+
+static uint64_t *occupancy(counters *c, const dag_tensor *t) {
+  return &c->srams[t->space - DAG_SRAM].value;
 }
 
 static bool is_compute(const counters *c, uint32_t task) {
@@ -227,6 +236,8 @@ void counters_event(counters *c, const tl_event *e) {
     c->now_ns = ns;
   }
   const tl_record *r = c->tl->records;
+  const dag_tensor *tensor =
+      e->kind == TL_TAKE || e->kind == TL_GIVE ? &c->tl->dag->tensors[e->what] : NULL;
   switch ((tl_kind)e->kind) {
   case TL_READY:
     c->ready.value += is_compute(c, e->what);
@@ -235,18 +246,24 @@ void counters_event(counters *c, const tl_event *e) {
     c->ready.value -= is_compute(c, e->what);
     break;
   case TL_FLOW_BEGIN:
-    begin_flow(c, r[e->what].resource, r[e->what].route);
+    begin_flow(c, 2 * r[e->what].resource, r[e->what].route);
     break;
   case TL_FLOW_END:
-    end_flow(c, r[e->what].resource);
+    end_flow(c, 2 * r[e->what].resource);
+    break;
+  case TL_FLOW2_BEGIN:
+    begin_flow(c, 2 * r[e->what].resource + 1, r[e->what].route2);
+    break;
+  case TL_FLOW2_END:
+    end_flow(c, 2 * r[e->what].resource + 1);
     break;
   case TL_END:
     break;
   case TL_TAKE:
-    c->sram.value += dag_tensor_bytes(&c->tl->dag->tensors[e->what]);
+    *occupancy(c, tensor) += dag_tensor_bytes(tensor);
     break;
   case TL_GIVE:
-    c->sram.value -= dag_tensor_bytes(&c->tl->dag->tensors[e->what]);
+    *occupancy(c, tensor) -= dag_tensor_bytes(tensor);
     break;
   }
 }
@@ -261,6 +278,6 @@ void counters_end(counters *c) {
   int64_t end_ns = trace_ns(c->tl->makespan_s);
   if (end_ns > c->now_ns) c->now_ns = end_ns;
   for (size_t l = 0; l < c->tl->plat->n_links; l++) track_end(c, &c->links[l]);
-  track_end(c, &c->sram);
+  for (size_t i = 0; i < c->tl->plat->n_srams; i++) track_end(c, &c->srams[i]);
   track_end(c, &c->ready);
 }

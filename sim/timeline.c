@@ -33,6 +33,7 @@ timeline *tl_new(const dag *d, const platform *p, const char *scheduler, bool lo
   tl->resources = ARENA_NEW(a, tl_resource, tl->n_resources);
   name_resources(tl, a);
   tl->links = ARENA_NEW(a, tl_link, p->n_links);
+  tl->high_water_B = ARENA_NEW(a, uint64_t, p->n_srams);
   return tl;
 }
 
@@ -73,14 +74,17 @@ static void on_flow(void *self, double t, uint32_t task, uint32_t resource,
                     const struct plat_route *route, uint64_t bytes, bool begins) {
   timeline *tl = self;
   tl_record *r = &tl->records[task];
-  if (begins) {
-    r->flow_start_s = r->flow_end_s = t;
+  bool second = begins ? r->route != NULL : route != r->route;
+  if (begins && second) {
+    r->route2 = route;
+    r->flow2_B = bytes;
+  } else if (begins) {
+    r->flow_start_s = t;
     r->route = route;
     r->flow_B = bytes;
-    tl->resources[resource].bytes += bytes;
-  } else {
-    r->flow_end_s = t;
   }
+  r->flow_end_s = t;
+  if (begins) tl->resources[resource].bytes += bytes;
   for (uint32_t i = 0; i < route->n_links; i++) {
     tl_link *l = &tl->links[route->link[i]];
     if (begins) {
@@ -92,7 +96,10 @@ static void on_flow(void *self, double t, uint32_t task, uint32_t resource,
       if (--l->now == 0) l->active_s += t - l->since_s;
     }
   }
-  log_event(tl, t, task, begins ? TL_FLOW_BEGIN : TL_FLOW_END);
+  log_event(tl, t, task,
+            begins   ? (second ? TL_FLOW2_BEGIN : TL_FLOW_BEGIN)
+            : second ? TL_FLOW2_END
+                     : TL_FLOW_END);
 }
 
 static void on_end(void *self, double t, uint32_t task, uint32_t resource) {
@@ -104,11 +111,11 @@ static void on_end(void *self, double t, uint32_t task, uint32_t resource) {
   log_event(tl, t, task, TL_END);
 }
 
-static void on_buffer(void *self, double t, uint32_t tensor, uint64_t bytes, uint64_t used_B,
-                      bool taken) {
+static void on_buffer(void *self, double t, uint32_t tensor, uint32_t sram, uint64_t bytes,
+                      uint64_t used_B, bool taken) {
   (void)bytes;
   timeline *tl = self;
-  if (used_B > tl->high_water_B) tl->high_water_B = used_B;
+  if (used_B > tl->high_water_B[sram]) tl->high_water_B[sram] = used_B;
   log_event(tl, t, tensor, taken ? TL_TAKE : TL_GIVE);
 }
 

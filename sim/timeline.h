@@ -14,10 +14,12 @@
 
 typedef struct tl_record {
   double start_s, end_s;
-  double flow_start_s, flow_end_s; /* transfer or operand stream; both = start_s without one */
+  double flow_start_s, flow_end_s; /* transfer or operand streams; both = start_s without one */
   obs_why why;
   const plat_route *route; /* that its data took; NULL where it moved nothing */
   uint64_t flow_B;         /* bytes that occupied the route */
+  const plat_route *route2; /* of a second operand stream, the later to begin; NULL: there was none */
+  uint64_t flow2_B;
   uint32_t resource;       /* as in observer.h; OBS_NONE: it never ran */
 } tl_record;
 
@@ -27,6 +29,8 @@ typedef struct tl_record {
   X(START)      /* what = task */                                                                  \
   X(FLOW_BEGIN) /* what = task */                                                                  \
   X(FLOW_END)   /* what = task */                                                                  \
+  X(FLOW2_BEGIN) /* what = task */                                                                 \
+  X(FLOW2_END)  /* what = task */                                                                  \
   X(END)        /* what = task */                                                                  \
   X(TAKE)       /* what = tensor */                                                                \
   X(GIVE)       /* what = tensor */
@@ -72,7 +76,7 @@ typedef struct timeline {
   tl_resource *resources; /* n_resources: engines, then DMA channels */
   size_t n_resources;
   tl_link *links;        /* n_links of the platform */
-  uint64_t high_water_B; /* of the (first) sram */
+  uint64_t *high_water_B; /* by sram */
   bool logging;
   tl_event *log; /* n_log, empty unless logging */
   size_t n_log, cap_log;

@@ -28,7 +28,7 @@ level() {
 
   sim/platform_xml*.[ch] | sim/platform_schema*.[ch]) level=2 ;; # the reader
   sim/platform.[ch] | sim/platform_*.[ch]) level=1 ;;            # the plain table
-  sim/estimate*.[ch]) level=3 ;;
+  sim/estimate*.[ch] | sim/reach.[ch]) level=3 ;;
   sim/policy.h | sim/policy/*.[ch] | sim/observer.h) level=4 ;;
   sim/machine*.[ch] | sim/order*.[ch] | sim/sram*.[ch] | sim/exec*.[ch] | sim/timeline*.[ch]) level=5 ;;
   sim/attribution*.[ch] | sim/report*.[ch]) level=6 ;;

@@ -254,7 +254,7 @@ static void tell(const rig *g, const observer *o, const told *e, uint64_t *used_
   case GIVES: {
     uint64_t bytes = dag_tensor_bytes(&g->dag->tensors[e->n]);
     *used_B += e->what == TAKES ? bytes : 0 - bytes;
-    o->buffer(o->self, e->t, e->n, bytes, *used_B, e->what == TAKES);
+    o->buffer(o->self, e->t, e->n, 0, bytes, *used_B, e->what == TAKES);
     break;
   }
   }

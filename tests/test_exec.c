@@ -236,7 +236,7 @@ START_TEST(sram__room_for_one_tile__loads_wait_for_the_compute) {
   for (int i = 0; i < 4; i++) fx_matmul(d, x, fx_weight(d, 1000, 1000), 1000, 1000, 0);
   timeline *tl = fx_run((fx_backend)_i, d, &p, "heft", 9, false, &mem);
   ck_time(tl->makespan_s, 1001000 / 1e9 + 6e-4 + 3 * (1e-3 + 6e-4));
-  ck_assert_uint_le(tl->high_water_B, 1010000);
+  ck_assert_uint_le(tl->high_water_B[0], 1010000);
   ck_assert(tl->records[3].why.room_s > tl->records[3].why.gate_s);
   ck_assert_uint_eq(tl->records[3].why.room_by, 2);
 }
@@ -256,7 +256,7 @@ START_TEST(sram__smallest_feasible__runs_and_one_byte_less_is_refused) {
   ck_assert_int_eq(fx_try(FX_FLUID, d, &q, "heft", 2, false, &tl, &mem, &e), ERR_NO);
   ck_assert_ptr_nonnull(strstr(e.msg, "short 1 B"));
   tl = fx_run((fx_backend)_i, d, &p, "heft", 2, false, &mem);
-  ck_assert_uint_eq(tl->high_water_B, need);
+  ck_assert_uint_eq(tl->high_water_B[0], need);
 }
 END_TEST
 

@@ -121,7 +121,7 @@ static void check_times(const random_case *c, const timeline *tl) {
   ck_assert_double_eq(most, tl->makespan_s);
   for (size_t r = 0; r < tl->n_resources; r++)
     ck_assert_double_le(tl->resources[r].busy_s, tl->makespan_s * (1 + 1e-9));
-  ck_assert_double_le((double)tl->high_water_B, c->p.srams[0].capacity_B);
+  ck_assert_double_le((double)tl->high_water_B[0], c->p.srams[0].capacity_B);
 }
 
 static void check_links(const random_case *c, const timeline *tl) {
@@ -290,7 +290,7 @@ START_TEST(sram__exactly_the_peak_of_program_order__every_policy_finishes) {
     if (op_kind_of((op)d->tasks[t].op) == OP_COMPUTE) program[n++] = t;
   dag_succ succ = dag_successors(d, &mem);
   order full = order_make(d, &succ, program, n, &mem);
-  uint64_t *planned = order_planned(d, order_buffers(d, &full, &mem), &mem), peak = 0;
+  uint64_t *planned = order_planned(d, order_buffers(d, &full, &mem), 1, &mem)->held_B, peak = 0;
   for (size_t k = 0; k < d->n_tasks; k++) peak = planned[k] > peak ? planned[k] : peak;
   fx_chip chip = random_chip(&r);
   chip.sram_B = peak;
@@ -300,7 +300,7 @@ START_TEST(sram__exactly_the_peak_of_program_order__every_policy_finishes) {
   for (size_t i = 0; i < pol_count(); i++)
     for (uint32_t prefetch = 0; prefetch <= 100; prefetch = prefetch * 10 + 1) {
       timeline *tl = fx_run(FX_FLUID, d, &p, pol_at(i)->name, prefetch, false, &mem);
-      ck_assert_uint_le(tl->high_water_B, peak);
+      ck_assert_uint_le(tl->high_water_B[0], peak);
       err e = {0};
       ck_assert_int_le(fx_try(FX_FLUID, d, &small, pol_at(i)->name, prefetch, false, &tl, &mem, &e),
                        ERR_NO);

@@ -48,7 +48,7 @@ START_TEST(timeline_links__overlapping_flows__active_once_bytes_twice) {
   ASSERT_TIME(g->tl->resources[1].busy_s, 8 * US);
   ASSERT_TIME(g->tl->resources[2].busy_s, 5 * US);
   ASSERT_TIME(g->tl->makespan_s, 8 * US);
-  ck_assert_uint_eq(g->tl->high_water_B, 5000);
+  ck_assert_uint_eq(g->tl->high_water_B[0], 5000);
   uint64_t bytes = 0;
   ck_assert_ptr_eq(tl_route(g->tl, a, &bytes), &g->plat->routes[0]);
   ck_assert_uint_eq(bytes, 4000);
@@ -220,7 +220,7 @@ START_TEST(report_json__values__those_of_the_report) {
   ck_assert_double_eq_tol(json_num(json_get(bus, "active_s")), 7 * US, 1e-18);
   const json *sram = json_first(json_get(doc.root, "memory"));
   ck_assert_double_eq(json_num(json_get(sram, "capacity_B")), 1 << 20);
-  ck_assert_double_eq(json_num(json_get(sram, "high_water_B")), (double)g->tl->high_water_B);
+  ck_assert_double_eq(json_num(json_get(sram, "high_water_B")), (double)g->tl->high_water_B[0]);
   json_free(&doc);
   out_abort(o);
   rig_free(g);

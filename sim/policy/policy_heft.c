@@ -109,8 +109,11 @@ static void place(heft *h, uint32_t t, pol_plan *plan) {
   uint32_t g = d->tasks[t].group, best = 0, lo = 0, hi = (uint32_t)p->n_engines;
   if (g != DAG_NO_GROUP && h->group_engine[g] != POL_ANY) lo = h->group_engine[g], hi = lo + 1;
   double best_start = 0, best_dur = 0, best_end = INFINITY, dur = 0;
+  while (!pol_may_run(h->in, t, lo)) lo++;
+  best = lo;
   int best_slot = -1;
   for (uint32_t e = lo; e < hi; e++) {
+    if (!pol_may_run(h->in, t, e)) continue;
     if (e == lo || !h->alike) dur = est_compute(p, d, t, &c, e).alone_s;
     int slot;
     double s = earliest(&h->lanes[e], from, dur, &slot);

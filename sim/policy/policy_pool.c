@@ -2,9 +2,10 @@
 
 #include "sim/policy.h"
 
-/* Ready tasks as binary heaps on (key, seq): one that all engines share, and one an engine for
- * tasks whose group it took. A task whose group is taken later moves over when it reaches the top
- * of the shared heap or at once with its group's first task (the group's list). */
+/* Ready tasks as binary heaps on (key, seq): one for each class of tasks that the same engines may
+ * run, which those share, and one an engine for tasks whose group it took. A task whose group is
+ * taken later moves over when it reaches the top of the shared heap or at once with its group's
+ * first task (the group's list). */
 typedef struct entry {
   double key;
   uint32_t seq, task;
@@ -18,7 +19,8 @@ typedef struct heap {
 struct pol_pool {
   const dag *dag;
   arena *mem;
-  heap shared, *own;
+  const reach *reach;
+  heap *shared, *own;     /* by class, by engine */
   bool *gone;             /* by task: picked or taken */
   bool *moved;            /* by task: lives in its engine's heap now */
   double *key;            /* by task */
@@ -58,6 +60,8 @@ pol_pool *pol_pool_new(const pol_input *in, arena *a) {
   size_t n = in->dag->n_tasks, g = in->dag->n_groups + 1u;
   p->dag = in->dag;
   p->mem = a;
+  p->reach = in->reach;
+  p->shared = ARENA_NEW(a, heap, in->reach->n_classes);
   p->own = ARENA_NEW(a, heap, in->plat->n_engines);
   p->gone = ARENA_NEW(a, bool, n);
   p->moved = ARENA_NEW(a, bool, n);
@@ -84,7 +88,7 @@ void pol_pool_add(pol_pool *p, uint32_t task, double key) {
     return;
   }
   if (g != DAG_NO_GROUP) p->next[task] = p->group_ready[g], p->group_ready[g] = task;
-  push(p->mem, &p->shared, (entry){key, p->seq[task], task});
+  push(p->mem, &p->shared[reach_class(p->reach, task)], (entry){key, p->seq[task], task});
 }
 
 void pol_pool_taken(pol_pool *p, uint32_t task, uint32_t engine) {
@@ -96,13 +100,24 @@ void pol_pool_taken(pol_pool *p, uint32_t task, uint32_t engine) {
     if (!p->gone[t]) to_engine(p, t, engine);
 }
 
+/* The most urgent task that the engine shares with others; drops those that are gone or moved. */
+static heap *first_shared(pol_pool *p, uint32_t engine) {
+  heap *best = NULL;
+  for (uint32_t c = 0; c < p->reach->n_classes; c++) {
+    heap *h = &p->shared[c];
+    if (h->n == 0 || !reach_has(p->reach, c, engine)) continue;
+    while (h->n > 0 && (p->gone[h->e[0].task] || p->moved[h->e[0].task])) pop(h);
+    if (h->n > 0 && (best == NULL || before(&h->e[0], &best->e[0]))) best = h;
+  }
+  return best;
+}
+
 uint32_t pol_pool_pick(pol_pool *p, uint32_t engine) {
-  heap *own = &p->own[engine], *shared = &p->shared;
+  heap *own = &p->own[engine], *shared = first_shared(p, engine);
   while (own->n > 0 && p->gone[own->e[0].task]) pop(own);
-  while (shared->n > 0 && (p->gone[shared->e[0].task] || p->moved[shared->e[0].task])) pop(shared);
   /* what the engine has begun goes first, unless something strictly more urgent is there */
-  heap *h = own->n > 0 && (shared->n == 0 || own->e[0].key <= shared->e[0].key) ? own : shared;
-  if (h->n == 0) return POL_NONE;
+  heap *h = own->n > 0 && (shared == NULL || own->e[0].key <= shared->e[0].key) ? own : shared;
+  if (h == NULL) return POL_NONE;
   uint32_t task = h->e[0].task;
   pop(h);
   pol_pool_taken(p, task, engine);

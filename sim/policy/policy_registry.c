@@ -26,7 +26,8 @@ static bool is_compute(const dag *d, uint32_t t) {
   return op_kind_of((op)d->tasks[t].op) == OP_COMPUTE;
 }
 
-/* Every compute task once, after the compute tasks it depends on; engines in range, one a group. */
+/* Every compute task once, after the compute tasks it depends on; engines in range and in reach,
+ * one a group. */
 static int check_plan(const policy *p, const pol_input *in, const pol_plan *plan, err *e) {
   arena scratch = {0};
   const dag *d = in->dag;
@@ -48,6 +49,9 @@ static int check_plan(const policy *p, const pol_input *in, const pol_plan *plan
     uint32_t engine = plan->engine[t], g = d->tasks[t].group;
     if (p->pick == NULL && engine >= in->plat->n_engines)
       err_set(e, ERR_INTERNAL, "policy '%s' gives task %u no engine", p->name, t);
+    else if (p->pick == NULL && !pol_may_run(in, t, engine))
+      err_set(e, ERR_INTERNAL, "policy '%s' gives task %u to engine %u, which cannot reach it",
+              p->name, t, engine);
     if (p->pick != NULL || g == DAG_NO_GROUP) continue;
     if (group[g] != 0 && group[g] != engine + 1)
       err_set(e, ERR_INTERNAL, "policy '%s' gives group %u two engines, %u and %u", p->name, g,
