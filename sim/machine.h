@@ -26,25 +26,25 @@
  * that waits for room in an SRAM, the first that does not go to that SRAM.
  *
  * SRAM. A buffer is taken when its first writer starts and given back when the last task that reads
- * or writes it has ended. Admission is the banker's rule on the full order, for each SRAM by itself: let
- * P[k] be the bytes that would be held in it while the task at place k runs if, from now on, everything ran one at a time
- * in the order: the buffers whose planned life covers k, plus those taken early. A task may take s
- * bytes now, ahead of their planned place p, only if P[k] + s stays within capacity for every k
- * from the frontier to p - 1; taking adds s to those P[k]; giving back early subtracts from the
- * rest of the planned life. Never over capacity: what is held now is part of P[frontier], and P <=
- * capacity is kept. A task that writes to several SRAMs takes its buffers in all of them or in none.
- * Cannot deadlock: the task at the frontier takes its buffers at its planned
- * place, which needs no check in any SRAM, as in each of them the order itself is promised
- * to fit; its inputs were made by tasks before it, all ended; its engine runs
- * only tasks that hold all they need, so it comes free; and then it is next there: in a static plan
- * every queue follows the order, so the frontier task is the head of its queue; in a dynamic one,
- * an engine whose head waits for room, or for a load that waits for room, runs the first unfinished
- * compute task of the order instead; a transfer at the frontier is the first of the queue, and where
- * nothing else runs, prefetch does not hold it back. So the frontier always advances. Feasible: P <=
- * capacity in every SRAM before the start. Where a plan's own order does not fit, the program order (ids) is taken with
- * the plan's engines; where that does not fit either, the run is refused with the SRAM, the place, the
- * buffers and the bytes that are short (ERR_NO). With --scheduler serial only the frontier may
- * start.
+ * or writes it has ended. Admission is the banker's rule on the full order, for each SRAM by
+ * itself: let P[k] be the bytes that would be held in it while the task at place k runs if, from
+ * now on, everything ran one at a time in the order: the buffers whose planned life covers k, plus
+ * those taken early. A task may take s bytes now, ahead of their planned place p, only if P[k] + s
+ * stays within capacity for every k from the frontier to p - 1; taking adds s to those P[k]; giving
+ * back early subtracts from the rest of the planned life. Never over capacity: what is held now is
+ * part of P[frontier], and P <= capacity is kept. A task that writes to several SRAMs takes its
+ * buffers in all of them or in none. Cannot deadlock: the task at the frontier takes its buffers at
+ * its planned place, which needs no check in any SRAM, as in each of them the order itself is
+ * promised to fit; its inputs were made by tasks before it, all ended; its engine runs only tasks
+ * that hold all they need, so it comes free; and then it is next there: in a static plan every
+ * queue follows the order, so the frontier task is the head of its queue; in a dynamic one, an
+ * engine whose head waits for room, or for a load that waits for room, runs the first unfinished
+ * compute task of the order instead; a transfer at the frontier is the first of the queue, and
+ * where nothing else runs, prefetch does not hold it back. So the frontier always advances.
+ * Feasible: P <= capacity in every SRAM before the start. Where a plan's own order does not fit,
+ * the program order (ids) is taken with the plan's engines; where that does not fit either, the run
+ * is refused with the SRAM, the place, the buffers and the bytes that are short (ERR_NO). With
+ * --scheduler serial only the frontier may start.
  *
  * Nothing here is random, and ties go to the smaller id. */
 #ifndef LS_MACHINE_H
