@@ -10,6 +10,12 @@ static uint64_t pairs(uint64_t T, uint64_t N, uint64_t pos) {
   return rising * pos + rising * (rising + 1) / 2 + (T - rising) * N;
 }
 
+/* Visible pairs of a block of N keys from position `key` on: query t sees keys up to pos + t. */
+static uint64_t block_pairs(uint64_t T, uint64_t N, uint64_t pos, uint64_t key) {
+  uint64_t hidden = key > pos ? min_u64(T, key - pos) : 0; /* queries before the block's first key */
+  return pairs(T - hidden, N, pos + hidden - key);
+}
+
 static dtype wider(dtype a, dtype b) {
   return dtype_bits(b) > dtype_bits(a) ? b : a;
 }
@@ -41,7 +47,8 @@ static void arithmetic(const dag *d, const dag_task *t, cost *c) {
   case OP_RMSNORM:
     c->vector_flops = 4 * written;
     break;
-  case OP_MATMUL: {
+  case OP_MATMUL:
+  case OP_MATMUL_ACC: {
     uint64_t T = r[0].len[0], K = r[0].len[1], N = r[1].len[0];
     c->matrix_flops = 2 * T * N * K;
     c->mnk[0] = T, c->mnk[1] = N, c->mnk[2] = K;
@@ -74,6 +81,20 @@ static void arithmetic(const dag *d, const dag_task *t, cost *c) {
     c->mnk[0] = T, c->mnk[1] = hd, c->mnk[2] = N;
     break;
   }
+  case OP_FLASH:
+  case OP_FLASH_ACC: {
+    uint64_t H = w[0].len[0], T = w[0].len[1], hd = w[0].len[2], N = r[1].len[1];
+    uint64_t seen = H * block_pairs(T, N, t->pos, t->key);
+    c->matrix_flops = 2 * 2 * hd * seen;
+    c->vector_flops = 5 * seen; /* scale, maximum, subtract, exp, sum */
+    if (t->op == OP_FLASH_ACC) c->vector_flops += H * T * (hd + 3); /* rescale o and l by exp(m - m') */
+    c->mnk[0] = T, c->mnk[1] = N, c->mnk[2] = hd;
+    break;
+  }
+  case OP_FLASH_NORM:
+  case OP_ARGMAX: c->vector_flops = dag_view_elements(&r[0]); break;
+  case OP_EMBED: c->vector_flops = t->n_reads > 1 ? written : 0; break;
+  case OP_COPY: break;
   case OP_ADD:
     c->vector_flops = written;
     break;
@@ -115,7 +136,14 @@ cost_totals cost_sum(const dag *d) {
     const dag_view *v = load ? dag_reads(d, t) : dag_writes(d, t);
     size_t n = load ? t->n_reads : t->n_writes;
     *(load ? &s.load : &s.store) += 1;
+    if (t->op == OP_SPILL || t->op == OP_FILL) {
+      uint64_t bytes = dag_view_bytes(d, &v[0]);
+      *(load ? &s.dram_read : &s.dram_write) += bytes;
+      s.spill += bytes;
+      continue;
+    }
     for (size_t j = 0; j < n; j++) {
+      if (d->tensors[v[j].tensor].space != DAG_DRAM) continue; /* LoadEmbed's ids */
       uint64_t bytes = dag_view_bytes(d, &v[j]);
       *(load ? &s.dram_read : &s.dram_write) += bytes;
       switch ((dag_role)d->tensors[v[j].tensor].role) {

@@ -65,6 +65,7 @@ typedef struct dag_task {
   uint32_t group;
   uint32_t layer;
   uint32_t pos;    /* RoPE and attention: position of the first query row */
+  uint32_t key;    /* flash attention: position of the first key row */
   uint32_t view0;  /* reads are views[view0 .. +n_reads-1], writes the n_writes behind them */
   uint64_t dep0;   /* deps[dep0 .. +n_deps-1], ascending */
   uint32_t n_deps;
