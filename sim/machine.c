@@ -158,28 +158,47 @@ static void open_gate(machine *m, uint32_t load) {
   if (x->wait == 0) heap_push(&m->loads, m->order.pos[load]);
 }
 
-/* Bytes of the loads that t needs and that prefetch has not let go yet. */
-static uint64_t closed_bytes(const machine *m, uint32_t t) {
-  const dag_task *task = &m->dag->tasks[t];
-  const uint32_t *deps = dag_deps(m->dag, task);
+/* Calls `f` for each load that t needs, directly or through other transfers, and that prefetch has
+ * not let go yet. */
+static void each_closed_load(machine *m, uint32_t t, void (*f)(machine *, uint32_t load, void *),
+                             void *arg) {
+  size_t depth = 0;
+  m->visit++;
+  for (uint32_t u = t;;) {
+    const uint32_t *deps = dag_deps(m->dag, &m->dag->tasks[u]);
+    for (uint32_t i = 0; i < m->dag->tasks[u].n_deps; i++) {
+      m_task *x = &m->task[deps[i]];
+      if (x->kind == OP_COMPUTE || x->gate_open || x->visit == m->visit) continue;
+      x->visit = m->visit;
+      m->stack[depth++] = deps[i];
+    }
+    if (depth == 0) return;
+    u = m->stack[--depth];
+    if (m->task[u].kind == OP_LOAD) f(m, u, arg);
+  }
+}
+
+static void add_bytes(machine *m, uint32_t load, void *sum) {
+  *(uint64_t *)sum += machine_load_bytes(m->dag, load);
+}
+
+static uint64_t closed_bytes(machine *m, uint32_t t) {
   uint64_t bytes = 0;
-  for (uint32_t i = 0; i < task->n_deps; i++)
-    if (kind_of(m, deps[i]) == OP_LOAD && !m->task[deps[i]].gate_open)
-      bytes += machine_load_bytes(m->dag, deps[i]);
+  each_closed_load(m, t, add_bytes, &bytes);
   return bytes;
+}
+
+static void let_go(machine *m, uint32_t load, void *sum) {
+  add_bytes(m, load, sum);
+  open_gate(m, load);
 }
 
 /* Lets the task's loads go, ahead of it on its engine. */
 static void open_loads(machine *m, uint32_t e, uint32_t t) {
-  const dag_task *task = &m->dag->tasks[t];
-  const uint32_t *deps = dag_deps(m->dag, task);
-  for (uint32_t i = 0; i < task->n_deps; i++) {
-    if (kind_of(m, deps[i]) != OP_LOAD || m->task[deps[i]].gate_open) continue;
-    uint64_t bytes = machine_load_bytes(m->dag, deps[i]);
-    m->task[t].ahead_B += bytes;
-    m->resource[e].ahead_B += bytes;
-    open_gate(m, deps[i]);
-  }
+  uint64_t bytes = 0;
+  each_closed_load(m, t, let_go, &bytes);
+  m->task[t].ahead_B += bytes;
+  m->resource[e].ahead_B += bytes;
 }
 
 /* The prefetch rule of machine.h. */
@@ -220,7 +239,7 @@ static bool escape(machine *m, uint32_t e) {
   while (m->task[m->compute[m->next_compute]].state == M_DONE) m->next_compute++;
   uint32_t f = m->compute[m->next_compute];
   m_task *x = &m->task[f];
-  if (f == queue_at(res, res->head) || x->state >= M_RUNNING || x->wait_hard > 0) return false;
+  if (f == queue_at(res, res->head) || x->state >= M_RUNNING || x->held > 0) return false;
   size_t at = res->n_queue;
   if (x->engine == POL_ANY) {
     uint32_t g = m->dag->tasks[f].group;
@@ -268,6 +287,10 @@ static void try_engine(machine *m, uint32_t e) {
 
 static void start_transfer(machine *m, heap *h, uint32_t channel) {
   uint32_t t = m->order.task[heap_pop(h)];
+  obs_why *w = &m->task[t].why;
+  /* a load that stood behind one without room waited for the same room */
+  bool stood = h == &m->loads && m->unblocked_s > w->ready_s && m->unblocked_s > w->gate_s;
+  if (stood && m->unblocked_s > w->room_s) w->room_s = m->unblocked_s, w->room_by = m->unblocked_by;
   if (m->serial) m->task[t].why.gate_s = m->now, m->task[t].why.gate_by = m->ending;
   start(m, t, channel);
 }
@@ -281,7 +304,10 @@ static void try_dma(machine *m) {
     uint32_t store = m->stores.n > 0 ? m->stores.pos[0] : UINT32_MAX;
     if (m->serial && load != m->frontier && store != m->frontier) return;
     if (load < store && !m->loads_blocked) {
+      m_task *first_load = &m->task[m->order.task[load]];
+      bool waited = first_load->state == M_BLOCKED;
       if (admit(m, m->order.task[load])) {
+        if (waited) m->unblocked_s = m->now, m->unblocked_by = m->ending;
         start_transfer(m, &m->loads, r);
         continue;
       }
@@ -294,13 +320,32 @@ static void try_dma(machine *m) {
 
 /* ---- the machine's life --------------------------------------------------------------------- */
 
+/* One input of t needs nothing any more but transfers. What then needs nothing else is ready for a
+ * dynamic policy. */
+static void release_input(machine *m, uint32_t t) {
+  size_t depth = 0;
+  m->stack[depth++] = t;
+  while (depth > 0) {
+    uint32_t u = m->stack[--depth];
+    if (--m->task[u].held > 0) continue;
+    if (m->task[u].kind == OP_COMPUTE) {
+      if (m->policy->pick != NULL) m->policy->ready(m->pol_state, u), m->anyone = true;
+      continue;
+    }
+    for (uint64_t s = m->succ.first[u + 1]; s-- > m->succ.first[u];) {
+      /* a task of many inputs may stand on the stack once an input; a stack of one place a task is
+       * not enough */
+      if (depth == m->n_stack) machine_grow_stack(m);
+      m->stack[depth++] = m->succ.succ[s];
+    }
+  }
+}
+
 /* One input of t is there. */
-static void input_done(machine *m, uint32_t t, bool from_load) {
+static void input_done(machine *m, uint32_t t, bool from_compute) {
   m_task *x = &m->task[t];
   x->wait--;
-  if (!from_load) x->wait_hard--;
-  if (!from_load && x->wait_hard == 0 && x->kind == OP_COMPUTE && m->policy->pick != NULL)
-    m->policy->ready(m->pol_state, t), m->anyone = true;
+  if (from_compute) release_input(m, t);
   if (x->wait > 0) return;
   x->why.ready_s = m->now;
   x->why.ready_by = m->ending;
@@ -368,9 +413,10 @@ void machine_begin(machine *m) {
       if (x->kind == OP_STORE || (x->kind == OP_LOAD && x->gate_open))
         heap_push(x->kind == OP_STORE ? &m->stores : &m->loads, m->order.pos[t]);
     }
-    if (x->wait_hard == 0 && x->kind == OP_COMPUTE && m->policy->pick != NULL)
-      m->policy->ready(m->pol_state, t);
   }
+  for (uint32_t t = 0; t < m->dag->n_tasks; t++)
+    if (m->task[t].held == 0 && m->task[t].kind == OP_COMPUTE && m->policy->pick != NULL)
+      m->policy->ready(m->pol_state, t);
   for (uint32_t e = 0; e < m->plat->n_engines; e++) m->resource[e].look = true;
   dispatch(m);
 }
@@ -401,9 +447,9 @@ void machine_end(machine *m, uint32_t resource, double now) {
   while (m->frontier < m->dag->n_tasks && m->task[m->order.task[m->frontier]].state == M_DONE)
     m->frontier++;
   if (room || m->frontier != was) look_again(m);
-  bool load = kind_of(m, t) == OP_LOAD;
+  bool compute = kind_of(m, t) == OP_COMPUTE;
   for (uint64_t s = m->succ.first[t]; s < m->succ.first[t + 1]; s++)
-    input_done(m, m->succ.succ[s], load);
+    input_done(m, m->succ.succ[s], compute);
   dispatch(m);
 }
 

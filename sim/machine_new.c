@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "sim/base/units.h"
 #include "sim/machine_state.h"
 
 static bool fits(const uint64_t *planned, size_t n, double capacity_B) {
@@ -67,6 +68,12 @@ uint64_t machine_load_bytes(const dag *d, uint32_t load) {
   return bytes;
 }
 
+void machine_grow_stack(machine *m) {
+  size_t cap = m->n_stack;
+  m->stack = arena_grow(m->mem, m->stack, m->n_stack, &cap, sizeof *m->stack);
+  m->n_stack = cap;
+}
+
 /* What one compute task has loaded at most: the unit that prefetch counts in. */
 static uint64_t largest_need(const machine *m) {
   const dag *d = m->dag;
@@ -92,16 +99,25 @@ static void make_tasks(machine *m, const pol_plan *plan, arena *a) {
     x->engine = POL_ANY;
     x->wait = d->tasks[t].n_deps;
     const uint32_t *deps = dag_deps(d, &d->tasks[t]);
-    for (uint32_t i = 0; i < x->wait; i++) x->wait_hard += m->task[deps[i]].kind != OP_LOAD;
+    for (uint32_t i = 0; i < x->wait; i++)
+      x->held += m->task[deps[i]].kind == OP_COMPUTE || m->task[deps[i]].held > 0;
     x->why.ready_by = x->why.gate_by = x->why.room_by = x->why.free_by = OBS_NONE;
     loads += x->kind == OP_LOAD;
     stores += x->kind == OP_STORE;
-    if (x->kind != OP_LOAD) continue;
-    /* prefetch follows the compute tasks that need a load; one that none needs is free to go */
-    x->gate_open = true;
-    for (uint64_t s = m->succ.first[t]; s < m->succ.first[t + 1] && x->gate_open; s++)
-      x->gate_open = op_kind_of((op)d->tasks[m->succ.succ[s]].op) != OP_COMPUTE;
   }
+  /* prefetch follows the compute tasks that need a load, also through other transfers; one that
+   * none needs is free to go */
+  for (uint32_t t = (uint32_t)d->n_tasks; t-- > 0;) {
+    m_task *x = &m->task[t];
+    if (x->kind == OP_COMPUTE) continue;
+    x->gate_open = true;
+    for (uint64_t s = m->succ.first[t]; s < m->succ.first[t + 1] && x->gate_open; s++) {
+      const m_task *y = &m->task[m->succ.succ[s]];
+      x->gate_open = y->kind != OP_COMPUTE && y->gate_open;
+    }
+  }
+  m->n_stack = d->n_tasks + 1;
+  m->stack = ARENA_NEW(a, uint32_t, m->n_stack);
   uint64_t unit = largest_need(m);
   m->prefetch_B =
       unit > 0 && m->prefetch > UINT64_MAX / 2 / unit ? UINT64_MAX / 2 : unit * m->prefetch;
@@ -118,6 +134,39 @@ static void make_tasks(machine *m, const pol_plan *plan, arena *a) {
   }
 }
 
+/* All tensors that live in DRAM are there at the same time. */
+static int check_dram(const dag *d, const platform *p, err *e) {
+  uint64_t need = 0, by_role[DAG_ROLE_COUNT] = {0};
+  for (size_t i = 0; i < d->n_tensors; i++) {
+    if (d->tensors[i].space != DAG_DRAM) continue;
+    uint64_t bytes = dag_tensor_bytes(&d->tensors[i]);
+    need += bytes;
+    by_role[d->tensors[i].role] += bytes;
+  }
+  if (p->dram.capacity_B == 0 || (double)need <= p->dram.capacity_B) return ERR_OK;
+  char n[UNITS_TEXT], w[UNITS_TEXT], k[UNITS_TEXT], have[UNITS_TEXT], lack[UNITS_TEXT];
+  return err_set(e, ERR_NO,
+                 "infeasible: the tensors need %s in '%s' (weights %s, KV cache %s), capacity %s, "
+                 "short %s; enlarge "
+                 "dram.capacity, or use a smaller dtype or fewer layers",
+                 units_size(n, (double)need), p->dram.name,
+                 units_size(w, (double)by_role[DAG_WEIGHT]), units_size(k, (double)by_role[DAG_KV]),
+                 units_size(have, p->dram.capacity_B),
+                 units_size(lack, (double)need - p->dram.capacity_B));
+}
+
+/* Data lives in the first SRAM, so every engine must reach it. */
+static int check_reach(const platform *p, err *e) {
+  for (size_t i = 0; i < p->n_engines; i++)
+    if (plat_find_route(p, plat_host_sram(p, 0), plat_host_engine(p, i)) == NULL)
+      return err_set(e, ERR_BAD,
+                     "%s: no route from '%s' to '%s'; this version keeps all data in the first "
+                     "sram, which must reach "
+                     "every engine: add the route",
+                     p->where, p->srams[0].name, p->engines[i].name);
+  return ERR_OK;
+}
+
 int machine_new(machine **out_m, const dag *d, const platform *p, const policy *pol,
                 const machine_options *opt, const observer *obs, arena *a, err *e) {
   machine *m = ARENA_NEW(a, machine, 1);
@@ -127,7 +176,8 @@ int machine_new(machine **out_m, const dag *d, const platform *p, const policy *
   m->mem = a;
   m->prefetch = opt->prefetch;
   if (obs != NULL) m->obs = *obs;
-  m->self = m->ending = OBS_NONE;
+  m->self = m->ending = m->unblocked_by = OBS_NONE;
+  if (check_reach(p, e)) return e->status;
   m->succ = dag_successors(d, a);
   pol_input in = {
       .dag = d, .plat = p, .succ = m->succ, .prefetch = opt->prefetch, .seed = opt->seed};
@@ -135,6 +185,7 @@ int machine_new(machine **out_m, const dag *d, const platform *p, const policy *
   if (pol_make_plan(pol, &in, &plan, a, e)) return e->status;
   m->serial = plan.serial;
   if (make_order(m, &plan, a, e)) return e->status;
+  if (check_dram(d, p, e)) return e->status;
   make_resources(m, a);
   make_tasks(m, &plan, a);
   if (pol->pick != NULL) m->pol_state = pol->start(&in, &plan, a);

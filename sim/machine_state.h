@@ -16,11 +16,15 @@ typedef enum m_state {
 
 typedef struct m_task {
   obs_why why;
-  uint32_t wait;      /* inputs that are not there yet */
-  uint32_t wait_hard; /* of these, inputs that are no loads */
-  uint32_t engine;    /* compute: once known */
+  uint32_t wait;   /* inputs that are not there yet */
+  uint32_t held;   /* inputs that wait for more than the DMA: compute tasks that have not ended,
+                      transfers that are   themselves held. A task with held = 0 needs nothing any more
+                      but transfers. */
+  uint32_t engine; /* compute: once known */
   uint8_t state, kind;
-  bool gate_open; /* load: prefetch lets it go */
+  bool gate_open; /* transfer: prefetch let it go; a store only carries this on to the loads before
+                     it */
+  uint32_t visit; /* transfer: the last walk over inputs that came by */
   uint64_t ahead_B; /* compute: bytes of its loads that it was the first to let go */
 } m_task;
 
@@ -50,6 +54,9 @@ typedef struct heap { /* of places, smallest first */
 /* Bytes that a load brings into SRAM. */
 uint64_t machine_load_bytes(const dag *d, uint32_t load);
 
+/* Doubles the stack, keeping what is on it. */
+void machine_grow_stack(machine *m);
+
 struct machine {
   const dag *dag;
   const platform *plat;
@@ -73,8 +80,13 @@ struct machine {
   m_resource *resource;
   uint32_t n_resources;
   heap loads, stores;
-  bool loads_blocked; /* the first load was refused room */
-  bool anyone;        /* a dynamic policy has something for any idle engine */
+  bool loads_blocked; /* the first load was refused room, and all behind it wait */
+  double unblocked_s; /* when that last came to an end, and by whose end */
+  uint32_t unblocked_by;
+  uint32_t *stack; /* for walks over transfers: n_stack entries */
+  size_t n_stack;
+  uint32_t visit;
+  bool anyone; /* a dynamic policy has something for any idle engine */
   uint32_t frontier;
   size_t n_done, n_running;
   double now;

@@ -76,6 +76,7 @@ static fx_chip random_chip(fx_random *r) {
   c.dram_latency_s = fx_unit(r) * 2e-7;
   c.dram_efficiency = 0.5 + fx_unit(r) / 2;
   c.apart = fx_range(r, 0, 1) == 0;
+  if (fx_range(r, 0, 2) == 0) c.write_Bps = c.dram_Bps * (0.3 + fx_unit(r));
   c.channels = (uint32_t)fx_range(r, 1, 4);
   c.setup_s = fx_unit(r) * 3e-7;
   static const char *const SHAPE[] = {"1,1,1", "16,16,16", "1,64,32", "8,8,4"};
@@ -234,7 +235,10 @@ static dag *random_dag(fx_random *r) {
     uint32_t group = fx_range(r, 0, 2) == 0 ? (uint32_t)fx_range(r, 0, 5) : DAG_NO_GROUP;
     made[i] = fx_matmul(d, fresh ? OBS_NONE : made[from], fx_weight(d, N, K), N, K, group);
     width[i] = N;
-    if (fx_range(r, 0, 4) == 0) fx_store(d, made[i]);
+    if (fx_range(r, 0, 4) == 0)
+      fx_store(d, made[i]);
+    else if (fx_range(r, 0, 4) == 0)
+      made[i] = fx_round_trip(d, made[i]); /* a load that waits for a store */
   }
   return d;
 }
