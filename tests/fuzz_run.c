@@ -54,9 +54,9 @@ static void check_written(const report *r) {
   err e = {0};
   json_doc doc;
   size_t n;
-  out *json = out_memory(), *trace = out_memory(), *others = out_memory();
-  report_write_json(r, json);
-  const char *text = out_text(json, &n);
+  out *report_json = out_memory(), *trace = out_memory(), *others = out_memory();
+  report_write_json(r, report_json);
+  const char *text = out_text(report_json, &n);
   REQUIRE(json_parse("report", (const unsigned char *)text, n, &doc, &e) == ERR_OK);
   json_free(&doc);
   report_write_trace(&one, 1, trace);
@@ -65,7 +65,7 @@ static void check_written(const report *r) {
   report_print_summary(r, others);
   report_write_csv_header(r, others);
   report_write_csv_row(r, others);
-  out_abort(json);
+  out_abort(report_json);
   out_abort(trace);
   out_abort(others);
 }
