@@ -382,7 +382,8 @@ rm box/d.json box/d.dot box/d.chakra
 # ---- the example of docs/dag-format.md: one thing at a time, so that times add up ----
 # npu4: a transfer of n bytes takes 200 ns + 100 ns + n/51.2 GB/s; a task 500 ns and the longer of its arithmetic (4 TFLOP/s;
 # vectors 128 GFLOP/s) and its operands' way through the 64 GB/s port.
-says 0 '' simulate "$source_dir/docs/example-dag.json" --platform npu4 --scheduler serial --report a/r.json
+example=$source_dir/docs/example-dag.json
+says 0 '' simulate "$example" --platform npu4 --scheduler serial --report a/r.json
 awk -F'[:,]' '
   function transfer(bytes) { return 300e-9 + bytes / 51.2e9 }
   function task(arithmetic, bytes) { return 500e-9 + (arithmetic > bytes / 64e9 ? arithmetic : bytes / 64e9) }
@@ -394,6 +395,27 @@ awk -F'[:,]' '
     seen = 1
   }
   END { if (!seen) exit 1 }' a/r.json >said || fail "$what: makespan $(cat said)"
+
+# what docs/dag-format.md says of faults in it: damaged FAULT SED
+damaged() {
+  sed -e "$2" "$example" >ffn.json
+  cmp -s ffn.json "$example" && fail "sed changed nothing: $2"
+  says 2 "$1" simulate ffn.json
+  grep -qF -- "$1" "$source_dir/docs/dag-format.md" || fail "docs/dag-format.md does not show: $1"
+}
+damaged "ffn.json: task 5 'h'.op: is \"SwiGLU\"; it must be one of RMSNorm MatMul RoPE " 's/SiLUMul/SwiGLU/'
+damaged "ffn.json: task 2 'up' (LoadWeight): reads[0] has shape (2048, 512) and writes[0] (1024, 512); a copy keeps the shape" \
+  's/, "lo": \[1024, 0\]//'
+damaged "ffn.json: task 4 'up' (MatMul): it reads elements of 'up_w' in sram that no earlier task writes" '/"id": 2, "name": "up"/d'
+damaged "ffn.json: task 4 'up' (MatMul): it writes elements of 'gate' that task 3 'gate' writes, too" \
+  's/"writes": \[{"tensor": "up"}\]/"writes": [{"tensor": "gate"}]/'
+damaged "ffn.json: task 4 'up' (MatMul): reads[0] 'x' is in dram; a compute task reads and writes sram only" \
+  's/{"tensor": "x_sram"}, {"tensor": "up_w"}/{"tensor": "x"}, {"tensor": "up_w"}/'
+damaged "ffn.json: task 0 'x': its dependencies form a cycle: 0 waits for 6 waits for 5 waits for 3 waits for 0" \
+  's/"op": "LoadAct"/"op": "LoadAct", "deps": [6]/'
+damaged "ffn.json:17:45: this is not JSON: expected a key in double quotes, got ','" \
+  's/"name": "gate", "op": "MatMul"/"name": "gate", "op": "MatMul", /'
+says 1 "infeasible: task 4 'MatMul up' needs 1.005 MiB in 'sram'" simulate "$example" --set sram.capacity=1MiB
 
 # ---- CSV ----
 what='csv'
