@@ -14,6 +14,7 @@
 
 #include "sim/base/arena.h"
 #include "sim/base/err.h"
+#include "workloads/dag_format.h"
 
 typedef enum cli_kind {
   CLI_FLAG,
@@ -23,6 +24,7 @@ typedef enum cli_kind {
 } cli_kind;
 
 #define CLI_MAX_LENGTH ((uint64_t)1 << 24)
+#define CLI_FORMAT_NAME(name, text) #name
 
 /* id, name, kind, value, later, default, lo, hi, help */
 #define CLI_OPTIONS(X)                                                                             \
@@ -59,7 +61,8 @@ typedef enum cli_kind {
   X(RESIDENT, "resident", CLI_CHOICE, "none", "weights|kv|all", "none", 0, 0,                      \
     "what stays in SRAM between steps")                                                            \
   X(SEED, "seed", CLI_NUMBER, "N", "", "0", 0, UINT64_MAX, "seed of all randomness")               \
-  X(FORMAT, "format", CLI_CHOICE, "json", "dot|chakra", "json", 0, 0, "of the DAG")                \
+  X(FORMAT, "format", CLI_CHOICE, DAG_FORMATS(CLI_FORMAT_NAME, "|"), "", "json", 0, 0,             \
+    "of the DAG")                                                                                  \
   X(OUT, "out", CLI_TEXT, "F", "", "-", 0, 0,                                                      \
     "also -o F; where the DAG goes; - is standard output")                                         \
   X(REPORT, "report", CLI_TEXT, "F", "", "", 0, 0, "writes the report as JSON")                    \

@@ -86,6 +86,6 @@ int cmd_compile(const cli *c, arena *a, err *e) {
     return e->status;
   }
   cmd_progress(c, d->n_tasks, "compiled %zu tasks; writing %s", d->n_tasks, c->value[CLI_OUT]);
-  dag_write_json(d, o);
+  dag_format_find(c->value[CLI_FORMAT])->write(d, o);
   return out_close(o, e);
 }

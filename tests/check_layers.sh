@@ -22,6 +22,7 @@ level() {
 
   # reads or checks with the cost functions, although dag.h declares both: a header may promise what a file above it does
   workloads/dag_check.[ch] | workloads/dag_read.c) level=2 ;;
+  workloads/dag_format.[ch] | workloads/dag_dot.c | workloads/dag_chakra.c) level=2 ;; # other forms, with costs
   workloads/dtype.[ch] | workloads/op.[ch] | workloads/dag*.[ch] | workloads/model*.[ch]) level=1 ;;
   workloads/cost.[ch]) level=2 ;;
   workloads/block*.[ch]) level=3 ;;
