@@ -251,8 +251,8 @@ function print_title(    title, more, heads, one, all) {
     one = att_busy["C"] / att_n["C"]
     all = att_busy["B"] / att_n["B"]
     if (att_n["B"] == 5) # an op is one task in A and B
-      more = sprintf("Numbers: heads; in A and B a task has all %d. %.2f µs for one head, %.2f µs for all%s", heads,
-        one, all, heads * one / engines["C"] > all ? ": here splitting by head does not pay." : ".")
+      more = sprintf("Numbers: heads that share a KV head; in A and B a task has all. %.2f µs for one of %d groups, %.2f µs for all%s",
+        one, heads, all, heads * one / engines["C"] > all ? ": here splitting does not pay." : ".")
   } else {
     title = "One transformer block, three schedules"
     more = "Grey: idle. Right: share of the makespan that each is busy. "

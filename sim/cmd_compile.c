@@ -4,6 +4,7 @@
 
 #include "sim/cmd.h"
 #include "sim/platform_xml.h"
+#include "sim/base/units.h"
 #include "workloads/block.h"
 #include "workloads/model.h"
 
@@ -41,14 +42,33 @@ int cmd_find_policy(const cli *c, const policy **p, arena *a, err *e) {
                  cli_nearest(name, names, n, a), all);
 }
 
-static int workload_options(const cli *c, wl_options *o, err *e) {
+/* --layers N or all, and --tile-bytes. */
+static int sized_options(const cli *c, const model *m, wl_options *o, err *e) {
+  o->all = strcmp(c->value[CLI_LAYERS], "all") == 0;
+  o->layers = m->num_hidden_layers;
+  if (!o->all && units_parse_u64(c->value[CLI_LAYERS], 1, MODEL_MAX_LAYERS, &o->layers, e))
+    return err_prefix(e, "--layers");
+  if (!c->given[CLI_TILE_BYTES]) return ERR_OK;
+  double bytes;
+  if (units_parse(UNITS_SIZE, c->value[CLI_TILE_BYTES], false, &bytes, e))
+    return err_prefix(e, "--tile-bytes");
+  if (!(bytes >= 1 && bytes <= 1e15))
+    return err_set(e, ERR_BAD, "--tile-bytes is %s; it must be from 1 B to 1 PB",
+                   c->value[CLI_TILE_BYTES]);
+  o->tile_B = (uint64_t)bytes;
+  return ERR_OK;
+}
+
+static int workload_options(const cli *c, const model *m, wl_options *o, err *e) {
   *o = wl_defaults();
-  bool prefill = strcmp(c->value[CLI_PHASE], "prefill") == 0;
+  bool prefill = strcmp(c->value[CLI_PHASE], "decode") != 0;
   o->phase = c->value[CLI_PHASE];
   o->past = c->given[CLI_PAST] ? c->number[CLI_PAST] : prefill ? 0 : 4;
   o->tokens = c->given[CLI_TOKENS] ? c->number[CLI_TOKENS] : prefill ? 512 : 1;
   o->batch = c->number[CLI_BATCH];
-  o->layers = c->number[CLI_LAYERS];
+  o->steps = c->number[CLI_STEPS];
+  o->flash = strcmp(c->value[CLI_ATTENTION], "flash") == 0;
+  if (sized_options(c, m, o, e)) return e->status;
   o->first_layer = c->number[CLI_LAYER];
   o->split = wl_split_parse(c->value[CLI_SPLIT]);
   if (wl_dtype_parse(c->value[CLI_DTYPE], &o->weight_dtype, &o->act_dtype, &o->kv_dtype, e))
@@ -66,7 +86,7 @@ static int workload_options(const cli *c, wl_options *o, err *e) {
 int cmd_compile_dag(const cli *c, const platform *p, dag **d, arena *a, err *e) {
   model *m = ARENA_NEW(a, model, 1);
   wl_options o;
-  if (workload_options(c, &o, e) || model_load(c->value[CLI_MODEL], m, a, e)) return e->status;
+  if (model_load(c->value[CLI_MODEL], m, a, e) || workload_options(c, m, &o, e)) return e->status;
   double room = p->srams[0].capacity_B;
   wl_target t = {.engines = (uint32_t)p->n_engines,
                  .sram_B = room < 9e18 ? (uint64_t)room : (uint64_t)9e18};

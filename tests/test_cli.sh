@@ -108,11 +108,11 @@ for o in past tokens batch layers layer prefetch seed; do
 done
 refuses 2 '--batch: ' run --batch 0
 refuses 2 "--phase: 'prefil' is none of its values: decode|prefill" run --phase prefil
-refuses 2 '--phase hybrid is not supported by this version; what is: decode|prefill' run --phase hybrid
-refuses 2 '--steps 2 is not supported by this version; what is: 1' run --steps 2
-refuses 2 '--layers all is not supported by this version; what is: a number' run --layers all
-refuses 2 '--split tile is not supported by this version; what is: none|op|head' run --split tile
-refuses 2 '--attention flash is not supported by this version; what is: three-pass' run --attention flash
+refuses 2 '--steps goes with --phase hybrid' run --steps 2
+refuses 2 'layers all begins at layer 0' run --layers all --layer 1
+refuses 2 '--tile-bytes' run --tile-bytes 3parsecs
+refuses 2 '--tile-bytes is 0' run --tile-bytes 0
+refuses 2 'starts with an empty cache' run --phase hybrid --past 3
 refuses 2 '--kv-update shift-pointer is not supported by this version' run --kv-update shift-pointer
 refuses 2 '--resident weights is not supported by this version; what is: none' run --resident weights
 says 2 "--format: 'yaml' is none of its values: json|dot|chakra" compile --format yaml
@@ -403,7 +403,7 @@ damaged() {
   says 2 "$1" simulate ffn.json
   grep -qF -- "$1" "$source_dir/docs/dag-format.md" || fail "docs/dag-format.md does not show: $1"
 }
-damaged "ffn.json: task 5 'h'.op: is \"SwiGLU\"; it must be one of RMSNorm MatMul RoPE " 's/SiLUMul/SwiGLU/'
+damaged "ffn.json: task 5 'h'.op: is \"SwiGLU\"; it must be one of RMSNorm MatMul MatMulAcc RoPE " 's/SiLUMul/SwiGLU/'
 damaged "ffn.json: task 2 'up' (LoadWeight): reads[0] has shape (2048, 512) and writes[0] (1024, 512); a copy keeps the shape" \
   's/, "lo": \[1024, 0\]//'
 damaged "ffn.json: task 4 'up' (MatMul): it reads elements of 'up_w' in sram that no earlier task writes" '/"id": 2, "name": "up"/d'

@@ -70,7 +70,7 @@ check_picture() {
   local width
   [ "$(tail -c 8 "$1.svg" | tr -d '\n')" = "</svg>" ] || fail "$1.svg: does not end as SVG"
   [ "$(wc -c <"$1.svg")" -lt 500000 ] || fail "$1.svg: 500 kB or more"
-  [ "$(grep -c '<polygon' "$1.svg")" -gt 200 ] || fail "$1.svg: too few boxes"
+  [ "$(grep -c '<polygon' "$1.svg")" -gt 100 ] || fail "$1.svg: too few boxes"
   ! grep -qi 'nan' "$1.svg" || fail "$1.svg: not a number in it"
   ! grep -q "$work" "$1.svg" || fail "$1.svg: a path in it"
   [ "$(head -c 4 "$1.png" | tail -c 3)" = PNG ] || fail "$1.png: is no PNG"

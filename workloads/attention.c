@@ -1,4 +1,5 @@
-/* Attention of one layer: RoPE, KV cache, and three-pass or flash attention, by chunks of KV heads. */
+/* Attention of one layer: RoPE, KV cache, and three-pass or flash attention, by chunks of KV heads.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -9,7 +10,8 @@ typedef struct groups {
   uint32_t rope_q, rope_k, append_k, append_v, qk, max, exp, norm, pv, flash, flash_norm;
 } groups;
 
-/* Chunk of KV heads kv0 .. kv0+n_kv-1 of sequence `seq`, and its tiles of keys key0 .. key0+keys-1. */
+/* Chunk of KV heads kv0 .. kv0+n_kv-1 of sequence `seq`, and its tiles of keys key0 .. key0+keys-1.
+ */
 typedef struct chunk {
   groups g;
   const columns *q, *k, *v, *out;
@@ -60,13 +62,14 @@ void attention_cache(build *b, kv_cache *c, uint64_t rows) {
       const char *seq = batch > 1 ? arena_printf(b->a, ".b%" PRIu64, s) : "";
       char which = i == 0 ? 'k' : 'v';
       dim[2] = b->m->head_dim;
-      (i == 0 ? c->k : c->v)[s] = dag_add_tensor(b->d, arena_printf(b->a, "L%u.%c_cache%s", b->layer, which, seq),
-                                                 DAG_DRAM, DAG_KV, b->o->kv_dtype, 3, dim);
+      (i == 0 ? c->k : c->v)[s] =
+          dag_add_tensor(b->d, arena_printf(b->a, "L%u.%c_cache%s", b->layer, which, seq), DAG_DRAM,
+                         DAG_KV, b->o->kv_dtype, 3, dim);
       dim[2] = 1;
       if (build_integer(b->o->kv_dtype))
         (i == 0 ? c->k_scale : c->v_scale)[s] =
-            dag_add_tensor(b->d, arena_printf(b->a, "L%u.%c_scale%s", b->layer, which, seq), DAG_DRAM, DAG_SCALE,
-                           DT_F16, 3, dim);
+            dag_add_tensor(b->d, arena_printf(b->a, "L%u.%c_scale%s", b->layer, which, seq),
+                           DAG_DRAM, DAG_SCALE, DT_F16, 3, dim);
     }
 }
 
@@ -74,26 +77,34 @@ size_t attention_cuts(build *b, uint64_t head_cols, uint64_t **cuts) {
   size_t n = 0;
   if (!b->c.segments) return 0;
   *cuts = ARENA_NEW(b->a, uint64_t, b->m->num_key_value_heads);
-  for (uint64_t kv = b->c.kv_heads; kv < b->m->num_key_value_heads; kv += b->c.kv_heads) (*cuts)[n++] = kv * head_cols;
+  for (uint64_t kv = b->c.kv_heads; kv < b->m->num_key_value_heads; kv += b->c.kv_heads)
+    (*cuts)[n++] = kv * head_cols;
   return n;
 }
 
-/* One tile of K or V: loads the past rows, appends the new ones, stores them. (n_kv, keys, head_dim) */
+/* One tile of K or V: loads the past rows, appends the new ones, stores them. (n_kv, keys,
+ * head_dim) */
 static uint32_t make_tile(build *b, const chunk *t, bool is_k, uint32_t *scale) {
   const kv_cache *c = &b->cache[b->layer];
   uint64_t hd = b->m->head_dim, past = b->past, end = t->key0 + t->keys;
-  uint64_t loaded = end < past ? t->keys : past > t->key0 ? past - t->key0 : 0, fresh_n = t->keys - loaded;
-  uint32_t dram = (is_k ? c->k : c->v)[t->seq], dram_scale = (is_k ? c->k_scale : c->v_scale)[t->seq];
+  uint64_t loaded = end < past       ? t->keys
+                    : past > t->key0 ? past - t->key0
+                                     : 0,
+           fresh_n = t->keys - loaded;
+  uint32_t dram = (is_k ? c->k : c->v)[t->seq],
+           dram_scale = (is_k ? c->k_scale : c->v_scale)[t->seq];
   bool scaled = build_integer(b->o->kv_dtype);
   size_t operands = scaled ? 2 : 1;
   char kind = is_k ? 'k' : 'v';
-  const char *label = arena_printf(b->a, "%s%s", head_label(b, t, t->kv0, t->n_kv, b->m->num_key_value_heads),
-                                   span_label(b, "keys", t->key0, t->keys, b->kv_rows));
+  const char *label =
+      arena_printf(b->a, "%s%s", head_label(b, t, t->kv0, t->n_kv, b->m->num_key_value_heads),
+                   span_label(b, "keys", t->key0, t->keys, b->kv_rows));
   const char *name = build_name(b, "%c_tile%s", kind, label);
-  uint32_t tile = dag_add_tensor(b->d, name, DAG_SRAM, DAG_KV, b->o->kv_dtype, 3, (uint64_t[]){t->n_kv, t->keys, hd});
+  uint32_t tile = dag_add_tensor(b->d, name, DAG_SRAM, DAG_KV, b->o->kv_dtype, 3,
+                                 (uint64_t[]){t->n_kv, t->keys, hd});
   if (scaled)
-    *scale = dag_add_tensor(b->d, arena_printf(b->a, "%s.scale", name), DAG_SRAM, DAG_SCALE, DT_F16, 3,
-                            (uint64_t[]){t->n_kv, t->keys, 1});
+    *scale = dag_add_tensor(b->d, arena_printf(b->a, "%s.scale", name), DAG_SRAM, DAG_SCALE, DT_F16,
+                            3, (uint64_t[]){t->n_kv, t->keys, 1});
   if (loaded > 0) {
     dag_view from[2] = {build_box3(b, dram, t->kv0, t->n_kv, t->key0, loaded)};
     dag_view to[2] = {build_box3(b, tile, 0, t->n_kv, 0, loaded)};
@@ -101,28 +112,31 @@ static uint32_t make_tile(build *b, const chunk *t, bool is_k, uint32_t *scale) 
       from[1] = build_box3(b, dram_scale, t->kv0, t->n_kv, t->key0, loaded);
       to[1] = build_box3(b, *scale, 0, t->n_kv, 0, loaded);
     }
-    build_emit(b, OP_LOAD_KV, build_name(b, "%c_cache%s", kind, label), DAG_NO_GROUP, from, operands, to, operands);
+    build_emit(b, OP_LOAD_KV, build_name(b, "%c_cache%s", kind, label), DAG_NO_GROUP, from,
+               operands, to, operands);
   }
   if (fresh_n == 0) return tile;
   uint64_t row = t->key0 + loaded - past; /* of the step's new rows */
   columns k_rope = columns_one(b, t->k_rope);
-  dag_view src = is_k ? columns_view(b, &k_rope, row, fresh_n, 0, t->n_kv * hd)
-                      : columns_view(b, t->v, t->seq * b->tokens + row, fresh_n, t->kv0 * hd, t->n_kv * hd);
+  dag_view src =
+      is_k ? columns_view(b, &k_rope, row, fresh_n, 0, t->n_kv * hd)
+           : columns_view(b, t->v, t->seq * b->tokens + row, fresh_n, t->kv0 * hd, t->n_kv * hd);
   dag_view fresh[2] = {build_box3(b, tile, 0, t->n_kv, loaded, fresh_n)};
   dag_view home[2] = {build_box3(b, dram, t->kv0, t->n_kv, t->key0 + loaded, fresh_n)};
   if (scaled) {
     fresh[1] = build_box3(b, *scale, 0, t->n_kv, loaded, fresh_n);
     home[1] = build_box3(b, dram_scale, t->kv0, t->n_kv, t->key0 + loaded, fresh_n);
   }
-  build_emit(b, OP_KVAPPEND, build_name(b, "%c_append%s", kind, label), is_k ? t->g.append_k : t->g.append_v, &src, 1,
-             fresh, operands);
-  build_emit(b, OP_STORE_KV, build_name(b, "%c_cache%s", kind, label), DAG_NO_GROUP, fresh, operands, home, operands);
+  build_emit(b, OP_KVAPPEND, build_name(b, "%c_append%s", kind, label),
+             is_k ? t->g.append_k : t->g.append_v, &src, 1, fresh, operands);
+  build_emit(b, OP_STORE_KV, build_name(b, "%c_cache%s", kind, label), DAG_NO_GROUP, fresh,
+             operands, home, operands);
   return tile;
 }
 
 /* RoPE of n heads from h on, out of the segment `x`, into a new tensor (tokens, n * head_dim). */
-static uint32_t rope(build *b, const chunk *t, const char *what, const columns *x, uint64_t h, uint64_t n, uint64_t of,
-                     uint32_t group) {
+static uint32_t rope(build *b, const chunk *t, const char *what, const columns *x, uint64_t h,
+                     uint64_t n, uint64_t of, uint32_t group) {
   uint64_t T = b->tokens, hd = b->m->head_dim;
   const char *name = build_name(b, "%s%s", what, head_label(b, t, h, n, of));
   uint32_t y = build_act(b, name, T, n * hd);
@@ -132,7 +146,8 @@ static uint32_t rope(build *b, const chunk *t, const char *what, const columns *
 }
 
 /* The part of a tile that query heads h .. h+n-1 read, its first `keys` keys. */
-static dag_view tile_part(const build *b, const chunk *t, uint32_t tile, uint64_t h, uint64_t n, uint64_t keys) {
+static dag_view tile_part(const build *b, const chunk *t, uint32_t tile, uint64_t h, uint64_t n,
+                          uint64_t keys) {
   uint64_t share = b->m->num_attention_heads / b->m->num_key_value_heads;
   return build_box3(b, tile, h / share - t->kv0, n / share > 0 ? n / share : 1, 0, keys);
 }
@@ -141,15 +156,19 @@ static dag_view new_view(build *b, const char *name, dtype dt, uint32_t rank, co
   return dag_all(b->d, dag_add_tensor(b->d, name, DAG_SRAM, DAG_ACT, dt, rank, dim));
 }
 
-/* Three-pass attention of heads h .. h+n-1, query rows r .. r+rn-1, over all keys that the last of them sees. */
+/* Three-pass attention of heads h .. h+n-1, query rows r .. r+rn-1, over all keys that the last of
+ * them sees. */
 static void three_pass(build *b, const chunk *t, uint64_t h, uint64_t n, uint64_t r, uint64_t rn) {
-  static const char *const WHAT[6] = {"scores", "softmax_max", "softmax_exp", "softmax_sum", "softmax_prob", "attn_out"};
+  static const char *const WHAT[6] = {"scores",      "softmax_max",  "softmax_exp",
+                                      "softmax_sum", "softmax_prob", "attn_out"};
   uint64_t T = b->tokens, hd = b->m->head_dim, keys = b->past + r + rn, full[3] = {n, rn, keys};
   const char *label = arena_printf(b->a, "%s%s", head_label(b, t, h, n, b->m->num_attention_heads),
-                                   span_label(b, "rows", r, rn, T)), *name[6];
+                                   span_label(b, "rows", r, rn, T)),
+             *name[6];
   dag_view s[5];
   for (int i = 0; i < 6; i++) name[i] = build_name(b, "%s%s", WHAT[i], label);
-  for (int i = 0; i < 5; i++) s[i] = new_view(b, name[i], b->o->act_dtype, i == 1 || i == 3 ? 2 : 3, full);
+  for (int i = 0; i < 5; i++)
+    s[i] = new_view(b, name[i], b->o->act_dtype, i == 1 || i == 3 ? 2 : 3, full);
   dag_view q = build_box2(b, t->q_rope, r, rn, (h - t->q_head0) * hd, n * hd);
   dag_view qk[3] = {q, tile_part(b, t, t->k_tile, h, n, keys)};
   dag_view pv[3] = {s[4], tile_part(b, t, t->v_tile, h, n, keys)};
@@ -167,12 +186,16 @@ static void three_pass(build *b, const chunk *t, uint64_t h, uint64_t n, uint64_
   build_emit_at(b, OP_PV, name[5], t->g.pv, pos, 0, pv, operands, &out_view, 1);
 }
 
-/* One block of keys of flash attention on top of `state` (o, m, l; by head and rows), which it replaces. */
-static void flash_block(build *b, const chunk *t, uint64_t h, uint64_t n, uint64_t r, uint64_t rn, flash_state *state) {
+/* One block of keys of flash attention on top of `state` (o, m, l; by head and rows), which it
+ * replaces. */
+static void flash_block(build *b, const chunk *t, uint64_t h, uint64_t n, uint64_t r, uint64_t rn,
+                        flash_state *state) {
   uint64_t T = b->tokens, hd = b->m->head_dim, end = b->past + r + rn, last_key = t->key0 + t->keys;
-  uint64_t keys = (last_key < end ? last_key : end) - t->key0, full[3] = {n, rn, hd}, pos = b->past + r;
+  uint64_t keys = (last_key < end ? last_key : end) - t->key0, full[3] = {n, rn, hd},
+           pos = b->past + r;
   const char *head = head_label(b, t, h, n, b->m->num_attention_heads);
-  const char *rows = span_label(b, "rows", r, rn, T), *block_name = span_label(b, "keys", t->key0, t->keys, b->kv_rows);
+  const char *rows = span_label(b, "rows", r, rn, T),
+             *block_name = span_label(b, "keys", t->key0, t->keys, b->kv_rows);
   dag_view in[8] = {build_box2(b, t->q_rope, r, rn, (h - t->q_head0) * hd, n * hd),
                     tile_part(b, t, t->k_tile, h, n, keys), tile_part(b, t, t->v_tile, h, n, keys)};
   size_t n_in = 3;
@@ -184,18 +207,21 @@ static void flash_block(build *b, const chunk *t, uint64_t h, uint64_t n, uint64
   for (int i = 0; i < 3 && !first; i++) in[n_in++] = state->v[i];
   static const char *const WHAT[3] = {"flash_out", "flash_max", "flash_sum"};
   for (int i = 0; i < 3; i++)
-    state->v[i] = new_view(b, build_name(b, "%s%s%s%s", WHAT[i], head, rows, block_name), DT_F32, i == 0 ? 3 : 2, full);
-  build_emit_at(b, first ? OP_FLASH : OP_FLASH_ACC, build_name(b, "attn%s%s%s", head, rows, block_name), t->g.flash, pos,
-                t->key0, in, n_in, state->v, 3);
+    state->v[i] = new_view(b, build_name(b, "%s%s%s%s", WHAT[i], head, rows, block_name), DT_F32,
+                           i == 0 ? 3 : 2, full);
+  build_emit_at(b, first ? OP_FLASH : OP_FLASH_ACC,
+                build_name(b, "attn%s%s%s", head, rows, block_name), t->g.flash, pos, t->key0, in,
+                n_in, state->v, 3);
   if (last_key < end) return;
   dag_view done[2] = {state->v[0], state->v[2]};
   dag_view out_view = columns_view(b, t->out, t->seq * T + r, rn, h * hd, n * hd);
-  build_emit_at(b, OP_FLASH_NORM, build_name(b, "attn_out%s%s", head, rows), t->g.flash_norm, pos, 0, done, 2, &out_view,
-                1);
+  build_emit_at(b, OP_FLASH_NORM, build_name(b, "attn_out%s%s", head, rows), t->g.flash_norm, pos,
+                0, done, 2, &out_view, 1);
 }
 
 /* All heads of the chunk that share its tiles, `step` at a time, by blocks of query rows. */
-static void chunk_heads(build *b, chunk *t, uint64_t step, const uint32_t *q_rope, flash_state *state) {
+static void chunk_heads(build *b, chunk *t, uint64_t step, const uint32_t *q_rope,
+                        flash_state *state) {
   uint64_t share = b->m->num_attention_heads / b->m->num_key_value_heads, T = b->tokens;
   size_t i = 0;
   for (uint64_t h = t->kv0 * share; h < (t->kv0 + t->n_kv) * share; h += step) {
@@ -211,8 +237,9 @@ static void chunk_heads(build *b, chunk *t, uint64_t step, const uint32_t *q_rop
   }
 }
 
-/* Query heads that a task works on: all of the chunk; under head and tile those that share a KV head, as long as no engine goes
- * without: more heads a task read the K and V tile once and cost one task's overhead. */
+/* Query heads that a task works on: all of the chunk; under head and tile those that share a KV
+ * head, as long as no engine goes without: more heads a task read the K and V tile once and cost
+ * one task's overhead. */
 static uint64_t heads_a_task(const build *b, const chunk *t) {
   uint64_t H = b->m->num_attention_heads, share = H / b->m->num_key_value_heads;
   if (b->o->split < WL_HEAD) return t->n_kv * share;

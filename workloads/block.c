@@ -1,4 +1,5 @@
-/* One transformer block, put together from linear.c and attention.c; and what all parts of the compiler share. */
+/* One transformer block, put together from linear.c and attention.c; and what all parts of the
+ * compiler share. */
 #include "workloads/build.h"
 
 #include <assert.h>
@@ -25,7 +26,8 @@ const char *build_part(build *b, const char *name, uint64_t part, uint64_t parts
   return arena_printf(b->a, "%s %" PRIu64 "/%" PRIu64, name, part + 1, parts);
 }
 
-/* A new group where the split keeps the op whole; the one group under none; none for single tasks of head and tile. */
+/* A new group where the split keeps the op whole; the one group under none; none for single tasks
+ * of head and tile. */
 void build_op(build *b) {
   if (b->o->split >= WL_HEAD)
     b->op_group = DAG_NO_GROUP;
@@ -34,10 +36,12 @@ void build_op(build *b) {
 }
 
 uint32_t build_act(build *b, const char *name, uint64_t rows, uint64_t cols) {
-  return dag_add_tensor(b->d, name, DAG_SRAM, DAG_ACT, b->o->act_dtype, 2, (uint64_t[]){rows, cols});
+  return dag_add_tensor(b->d, name, DAG_SRAM, DAG_ACT, b->o->act_dtype, 2,
+                        (uint64_t[]){rows, cols});
 }
 
-columns build_columns(build *b, const char *name, uint64_t width, const uint64_t *cuts, size_t n_cuts) {
+columns build_columns(build *b, const char *name, uint64_t width, const uint64_t *cuts,
+                      size_t n_cuts) {
   columns c = {.n = n_cuts + 1};
   c.tensor = ARENA_NEW(b->a, uint32_t, c.n);
   c.first = ARENA_NEW(b->a, uint64_t, c.n + 1);
@@ -45,7 +49,8 @@ columns build_columns(build *b, const char *name, uint64_t width, const uint64_t
   c.first[c.n] = width;
   for (size_t i = 0; i < c.n; i++) {
     const char *seg = n_cuts == 0 ? build_name(b, "%s", name)
-                                  : build_name(b, "%s[%" PRIu64 ":%" PRIu64 "]", name, c.first[i], c.first[i + 1]);
+                                  : build_name(b, "%s[%" PRIu64 ":%" PRIu64 "]", name, c.first[i],
+                                               c.first[i + 1]);
     c.tensor[i] = build_act(b, seg, b->rows, c.first[i + 1] - c.first[i]);
   }
   return c;
@@ -60,30 +65,39 @@ columns columns_one(build *b, uint32_t tensor) {
   return c;
 }
 
-dag_view columns_view(const build *b, const columns *c, uint64_t row, uint64_t rows, uint64_t col, uint64_t n) {
+dag_view columns_view(const build *b, const columns *c, uint64_t row, uint64_t rows, uint64_t col,
+                      uint64_t n) {
   size_t i = 0;
   while (i + 1 < c->n && c->first[i + 1] <= col) i++;
   assert(col >= c->first[i] && col + n <= c->first[i + 1]);
   return build_box2(b, c->tensor[i], row, rows, col - c->first[i], n);
 }
 
-dag_view build_box2(const build *b, uint32_t tensor, uint64_t row, uint64_t rows, uint64_t col, uint64_t cols) {
+dag_view build_box2(const build *b, uint32_t tensor, uint64_t row, uint64_t rows, uint64_t col,
+                    uint64_t cols) {
   return dag_box(b->d, tensor, (uint64_t[]){row, col}, (uint64_t[]){rows, cols});
 }
 
-dag_view build_box3(const build *b, uint32_t tensor, uint64_t i, uint64_t n, uint64_t row, uint64_t rows) {
-  return dag_box(b->d, tensor, (uint64_t[]){i, row, 0}, (uint64_t[]){n, rows, b->d->tensors[tensor].dim[2]});
+dag_view build_box3(const build *b, uint32_t tensor, uint64_t i, uint64_t n, uint64_t row,
+                    uint64_t rows) {
+  return dag_box(b->d, tensor, (uint64_t[]){i, row, 0},
+                 (uint64_t[]){n, rows, b->d->tensors[tensor].dim[2]});
 }
 
 void build_emit_at(build *b, op o, const char *name, uint32_t group, uint64_t pos, uint64_t key,
                    const dag_view *reads, size_t n_reads, const dag_view *writes, size_t n_writes) {
-  dag_task t = {.name = name, .group = group, .layer = b->layer, .pos = (uint32_t)pos, .key = (uint32_t)key,
+  dag_task t = {.name = name,
+                .group = group,
+                .layer = b->layer,
+                .step = b->step,
+                .pos = (uint32_t)pos,
+                .key = (uint32_t)key,
                 .op = (uint8_t)o};
   dag_add_task(b->d, &t, reads, n_reads, writes, n_writes);
 }
 
-void build_emit(build *b, op o, const char *name, uint32_t group, const dag_view *reads, size_t n_reads,
-                const dag_view *writes, size_t n_writes) {
+void build_emit(build *b, op o, const char *name, uint32_t group, const dag_view *reads,
+                size_t n_reads, const dag_view *writes, size_t n_writes) {
   build_emit_at(b, o, name, group, 0, 0, reads, n_reads, writes, n_writes);
 }
 
@@ -100,29 +114,34 @@ uint32_t block_norm(build *b, const char *what, const columns *x, uint64_t row, 
   const char *name = build_name(b, "%s", what);
   const char *weight = build_name(b, "%s.weight", what);
   dtype dt = build_integer(b->o->act_dtype) ? DT_BF16 : b->o->act_dtype;
-  uint32_t w = dag_add_tensor(b->d, arena_printf(b->a, "L%u.%s.weight", b->layer, what), DAG_DRAM, DAG_WEIGHT, dt, 1, &C);
-  uint32_t tile = dag_add_tensor(b->d, arena_printf(b->a, "%s[0:%" PRIu64 "]", weight, C), DAG_SRAM, DAG_WEIGHT, dt, 1, &C);
+  uint32_t w = dag_add_tensor(b->d, arena_printf(b->a, "L%u.%s.weight", b->layer, what), DAG_DRAM,
+                              DAG_WEIGHT, dt, 1, &C);
+  uint32_t tile = dag_add_tensor(b->d, arena_printf(b->a, "%s[0:%" PRIu64 "]", weight, C), DAG_SRAM,
+                                 DAG_WEIGHT, dt, 1, &C);
   dag_view from = dag_all(b->d, w), to = dag_all(b->d, tile);
   build_emit(b, OP_LOAD_WEIGHT, weight, DAG_NO_GROUP, &from, 1, &to, 1);
   uint32_t y = build_act(b, name, rows, C);
   build_op(b);
   for (uint64_t p = 0; p < parts; p++) {
     uint64_t lo = rows * p / parts, n = rows * (p + 1) / parts - lo;
-    dag_view reads[2] = {columns_view(b, x, row + lo, n, 0, C), to}, yv = build_box2(b, y, lo, n, 0, C);
+    dag_view reads[2] = {columns_view(b, x, row + lo, n, 0, C), to},
+             yv = build_box2(b, y, lo, n, 0, C);
     build_emit(b, OP_RMSNORM, build_part(b, name, p, parts), b->op_group, reads, 2, &yv, 1);
   }
   return y;
 }
 
-/* y = op(x1, x2) element by element, divided by columns as the linear layers are; y's segments follow x1's. */
-static uint32_t elementwise(build *b, op o, uint32_t group, const char *what, const char *tag, const columns *x1,
-                            const columns *x2, uint64_t cols) {
+/* y = op(x1, x2) element by element, divided by columns as the linear layers are; y's segments
+ * follow x1's. */
+static uint32_t elementwise(build *b, op o, uint32_t group, const char *what, const char *tag,
+                            const columns *x1, const columns *x2, uint64_t cols) {
   const char *name = build_name(b, "%s%s", what, tag);
   uint64_t parts = vector_parts(b, cols);
   uint32_t y = build_act(b, name, b->rows, cols);
   for (uint64_t p = 0; p < parts; p++) {
     uint64_t lo = cols * p / parts, n = cols * (p + 1) / parts - lo;
-    dag_view reads[2] = {columns_view(b, x1, 0, b->rows, lo, n), columns_view(b, x2, 0, b->rows, lo, n)};
+    dag_view reads[2] = {columns_view(b, x1, 0, b->rows, lo, n),
+                         columns_view(b, x2, 0, b->rows, lo, n)};
     dag_view yv = build_box2(b, y, 0, b->rows, lo, n);
     build_emit(b, o, build_part(b, name, p, parts), group, reads, 2, &yv, 1);
   }
@@ -131,9 +150,11 @@ static uint32_t elementwise(build *b, op o, uint32_t group, const char *what, co
 
 /* ---- the block ------------------------------------------------------------------------------- */
 
-/* gate, up, SiLU*up and down, by chunks of intermediate columns; down's partial sums go from chunk to chunk. */
+/* gate, up, SiLU*up and down, by chunks of intermediate columns; down's partial sums go from chunk
+ * to chunk. */
 static columns mlp(build *b, const columns *x) {
-  uint64_t C = b->m->hidden_size, I = b->m->intermediate_size, step = b->c.mlp_cols, count = (I + step - 1) / step;
+  uint64_t C = b->m->hidden_size, I = b->m->intermediate_size, step = b->c.mlp_cols,
+           count = (I + step - 1) / step;
   linear gate = linear_new(b, "gate", C, I, DAG_NO_TENSOR, DAG_NO_TENSOR);
   linear up = linear_new(b, "up", C, I, DAG_NO_TENSOR, DAG_NO_TENSOR);
   build_op(b);
@@ -142,20 +163,38 @@ static columns mlp(build *b, const columns *x) {
   columns y = build_columns(b, "down", C, NULL, 0);
   for (uint64_t c = 0; c < count; c++) {
     uint64_t i0 = c * step, n = I - i0 < step ? I - i0 : step, parts = vector_parts(b, n);
-    const char *tag = count == 1 ? "" : arena_printf(b->a, " chunk %" PRIu64 "/%" PRIu64, c + 1, count);
+    const char *tag =
+        count == 1 ? "" : arena_printf(b->a, " chunk %" PRIu64 "/%" PRIu64, c + 1, count);
     uint64_t *cuts = ARENA_NEW(b->a, uint64_t, parts);
     size_t n_cuts = 0;
     for (uint64_t p = 1; p < parts && count > 1; p++) cuts[n_cuts++] = n * p / parts;
     columns g = build_columns(b, arena_printf(b->a, "gate%s", tag), n, cuts, n_cuts);
     columns u = build_columns(b, arena_printf(b->a, "up%s", tag), n, cuts, n_cuts);
-    linear_range r = {.row0 = i0, .n = n, .k0 = 0, .kn = C, .x = x, .x_rows = b->rows, .y = &g, .y_first = i0,
-                      .first = true, .last = true, .tag = tag};
+    linear_range r = {.row0 = i0,
+                      .n = n,
+                      .k0 = 0,
+                      .kn = C,
+                      .x = x,
+                      .x_rows = b->rows,
+                      .y = &g,
+                      .y_first = i0,
+                      .first = true,
+                      .last = true,
+                      .tag = tag};
     linear_run(b, &gate, &r);
     r.y = &u;
     linear_run(b, &up, &r);
     columns s = columns_one(b, elementwise(b, OP_SILU_MUL, silu_group, "silu_mul", tag, &g, &u, n));
-    linear_range d = {.row0 = 0, .n = C, .k0 = i0, .kn = n, .x = &s, .x_rows = b->rows, .y = &y, .first = c == 0,
-                      .last = c + 1 == count, .tag = tag};
+    linear_range d = {.row0 = 0,
+                      .n = C,
+                      .k0 = i0,
+                      .kn = n,
+                      .x = &s,
+                      .x_rows = b->rows,
+                      .y = &y,
+                      .first = c == 0,
+                      .last = c + 1 == count,
+                      .tag = tag};
     linear_run(b, &down, &d);
   }
   return y;

@@ -15,7 +15,8 @@
  *   head  linear layers divide by output columns into one part an engine, each part a group; attention divides by query
  *         heads, those that share a KV head together as long as there are no fewer tasks than engines; vector ops
  *         divide by rows or columns
- *   tile  as head, and weights are cut in their inner dimension too: tiles of n x k, whose partial sums are handed on
+ *   tile  as head, and weights are cut in their inner dimension too: tiles of n x k of a piece's size, k chosen so that the
+ *         engines stream the fewest operand bytes (chunks.c); partial sums are handed on from tile to tile
  *
  * SRAM. Under every split a linear layer's weights stream in pieces of whole rows (tile: of tiles) of the (out, in) matrix, at
  * most wl_piece_bytes() each where a row allows it. Pieces of the parts are interleaved in program order, so that the

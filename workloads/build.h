@@ -1,12 +1,12 @@
-/* build.h - the inside of the compiler: the state of one compilation, and the parts that a block is put together from.
- * step.c says what is compiled, block.c puts the parts in order, linear.c and attention.c make the tasks. Nobody else includes
- * this; block.h is the outside. */
+/* build.h - the inside of the compiler: the state of one compilation, and the parts that a block is
+ * put together from. step.c says what is compiled, block.c puts the parts in order, linear.c and
+ * attention.c make the tasks. Nobody else includes this; block.h is the outside. */
 #ifndef LS_BUILD_H
 #define LS_BUILD_H
 
 #include "workloads/block.h"
 
-typedef struct kv_cache { /* of one layer: K and V of every sequence, in DRAM */
+typedef struct kv_cache {              /* of one layer: K and V of every sequence, in DRAM */
   uint32_t *k, *v, *k_scale, *v_scale; /* by sequence; scales only for an integer cache */
 } kv_cache;
 
@@ -33,10 +33,10 @@ typedef struct build {
   uint64_t rows;         /* batch * tokens */
   uint64_t kv_rows;      /* past + tokens */
   uint64_t q_cols, kv_cols;
-  uint32_t layer;
-  const char *prefix;    /* "L3." or, in a run of several steps, "s2.L3." */
-  uint32_t op_group;     /* the group of the op being emitted, under none and op */
-  kv_cache *cache;       /* by layer */
+  uint32_t layer, step;
+  const char *prefix; /* "L3." or, in a run of several steps, "s2.L3." */
+  uint32_t op_group;  /* the group of the op being emitted, under none and op */
+  kv_cache *cache;    /* by layer */
 } build;
 
 /* A matrix of activations (rows, width) whose columns are kept in one or more tensors, in order. */
@@ -46,8 +46,10 @@ typedef struct columns {
   size_t n;
 } columns;
 
-/* The tensor's segment that holds columns [col, col+n), as a view of rows [row, row+rows). They must lie in one. */
-dag_view columns_view(const build *b, const columns *c, uint64_t row, uint64_t rows, uint64_t col, uint64_t n);
+/* The tensor's segment that holds columns [col, col+n), as a view of rows [row, row+rows). They
+ * must lie in one. */
+dag_view columns_view(const build *b, const columns *c, uint64_t row, uint64_t rows, uint64_t col,
+                      uint64_t n);
 
 /* Names and groups. */
 const char *build_name(build *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -57,11 +59,14 @@ bool build_integer(dtype d);
 
 /* Tensors, views, tasks. */
 uint32_t build_act(build *b, const char *name, uint64_t rows, uint64_t cols);
-columns build_columns(build *b, const char *name, uint64_t width, const uint64_t *cuts, size_t n_cuts);
-dag_view build_box2(const build *b, uint32_t tensor, uint64_t row, uint64_t rows, uint64_t col, uint64_t cols);
-dag_view build_box3(const build *b, uint32_t tensor, uint64_t i, uint64_t n, uint64_t row, uint64_t rows);
-void build_emit(build *b, op o, const char *name, uint32_t group, const dag_view *reads, size_t n_reads,
-                const dag_view *writes, size_t n_writes);
+columns build_columns(build *b, const char *name, uint64_t width, const uint64_t *cuts,
+                      size_t n_cuts);
+dag_view build_box2(const build *b, uint32_t tensor, uint64_t row, uint64_t rows, uint64_t col,
+                    uint64_t cols);
+dag_view build_box3(const build *b, uint32_t tensor, uint64_t i, uint64_t n, uint64_t row,
+                    uint64_t rows);
+void build_emit(build *b, op o, const char *name, uint32_t group, const dag_view *reads,
+                size_t n_reads, const dag_view *writes, size_t n_writes);
 void build_emit_at(build *b, op o, const char *name, uint32_t group, uint64_t pos, uint64_t key,
                    const dag_view *reads, size_t n_reads, const dag_view *writes, size_t n_writes);
 
@@ -72,19 +77,23 @@ typedef struct linear {
   uint32_t weight, scale; /* in DRAM; scale only for integer weights */
   uint64_t in, out;
   uint32_t parts, *group;
-  uint64_t row0;          /* first output row of the present range, for the scales kept */
-  uint32_t *kept_scale;   /* int8: scale tiles of the first inner chunk, by (piece, part) */
-  columns partial;        /* results of the inner chunks so far, by piece and part */
+  uint64_t row0;        /* first output row of the present range, for the scales kept */
+  uint32_t *kept_scale; /* int8: scale tiles of the first inner chunk, by (piece, part) */
+  columns partial;      /* results of the inner chunks so far, by piece and part */
   size_t n_kept;
+  uint64_t fit; /* rows of a piece: the same in every inner chunk */
 } linear;
 
-/* The layer's weights, in DRAM; `table` reuses a tensor (tied embedding) where it is not DAG_NO_TENSOR. */
+/* The layer's weights, in DRAM; `table` reuses a tensor (tied embedding) where it is not
+ * DAG_NO_TENSOR. */
 #define DAG_NO_TENSOR UINT32_MAX
-linear linear_new(build *b, const char *what, uint64_t in, uint64_t out_rows, uint32_t table, uint32_t table_scale);
+linear linear_new(build *b, const char *what, uint64_t in, uint64_t out_rows, uint32_t table,
+                  uint32_t table_scale);
 
-/* One product: output columns [row0, row0+n) of y from columns [k0, k0+kn) of the input; x holds the input's columns
- * from k0 on, in rows [x_row, x_row + x_rows). Inner chunks of the same range come in order: `first` starts y, `last` writes it;
- * those between keep partial sums in tiles of their own. `tag` is put into names ("" or " chunk 2/12"). */
+/* One product: output columns [row0, row0+n) of y from columns [k0, k0+kn) of the input; x holds
+ * the input's columns from k0 on, in rows [x_row, x_row + x_rows). Inner chunks of the same range
+ * come in order: `first` starts y, `last` writes it; those between keep partial sums in tiles of
+ * their own. `tag` is put into names ("" or " chunk 2/12"). */
 typedef struct linear_range {
   uint64_t row0, n, k0, kn;
   const columns *x;
@@ -97,8 +106,8 @@ typedef struct linear_range {
 void linear_run(build *b, linear *l, const linear_range *r);
 
 /* The whole layer at once. */
-columns linear_all(build *b, const char *what, const columns *x, uint64_t in, uint64_t out_cols, const uint64_t *cuts,
-                   size_t n_cuts);
+columns linear_all(build *b, const char *what, const columns *x, uint64_t in, uint64_t out_cols,
+                   const uint64_t *cuts, size_t n_cuts);
 
 /* ---- attention.c ---- */
 columns attention(build *b, const columns *q, const columns *k, const columns *v);

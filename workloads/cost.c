@@ -12,7 +12,8 @@ static uint64_t pairs(uint64_t T, uint64_t N, uint64_t pos) {
 
 /* Visible pairs of a block of N keys from position `key` on: query t sees keys up to pos + t. */
 static uint64_t block_pairs(uint64_t T, uint64_t N, uint64_t pos, uint64_t key) {
-  uint64_t hidden = key > pos ? min_u64(T, key - pos) : 0; /* queries before the block's first key */
+  uint64_t hidden =
+      key > pos ? min_u64(T, key - pos) : 0; /* queries before the block's first key */
   return pairs(T - hidden, N, pos + hidden - key);
 }
 
@@ -87,14 +88,20 @@ static void arithmetic(const dag *d, const dag_task *t, cost *c) {
     uint64_t seen = H * block_pairs(T, N, t->pos, t->key);
     c->matrix_flops = 2 * 2 * hd * seen;
     c->vector_flops = 5 * seen; /* scale, maximum, subtract, exp, sum */
-    if (t->op == OP_FLASH_ACC) c->vector_flops += H * T * (hd + 3); /* rescale o and l by exp(m - m') */
+    if (t->op == OP_FLASH_ACC)
+      c->vector_flops += H * T * (hd + 3); /* rescale o and l by exp(m - m') */
     c->mnk[0] = T, c->mnk[1] = N, c->mnk[2] = hd;
     break;
   }
   case OP_FLASH_NORM:
-  case OP_ARGMAX: c->vector_flops = dag_view_elements(&r[0]); break;
-  case OP_EMBED: c->vector_flops = t->n_reads > 1 ? written : 0; break;
-  case OP_COPY: break;
+  case OP_ARGMAX:
+    c->vector_flops = dag_view_elements(&r[0]);
+    break;
+  case OP_EMBED:
+    c->vector_flops = t->n_reads > 1 ? written : 0;
+    break;
+  case OP_COPY:
+    break;
   case OP_ADD:
     c->vector_flops = written;
     break;

@@ -11,10 +11,10 @@ typedef struct life {
   uint64_t use0, n_uses; /* tasks that touch it: uses[use0 ..], ascending */
   uint64_t at;           /* first use that is not over */
   uint32_t last_writer;
-  bool loaded;           /* all its writers are loads that can be done again */
+  bool loaded; /* all its writers are loads that can be done again */
   bool held, evicted;
-  uint32_t now;          /* its tensor in the output; DAG_DRAM ones are copied at first use */
-  uint32_t copy;         /* its copy in DRAM, once spilled; NEVER before */
+  uint32_t now;  /* its tensor in the output; DAG_DRAM ones are copied at first use */
+  uint32_t copy; /* its copy in DRAM, once spilled; NEVER before */
 } life;
 
 typedef struct pass {
@@ -22,7 +22,7 @@ typedef struct pass {
   dag *out;
   life *life;
   uint32_t *uses;
-  uint32_t *held;  /* tensors held, in no order */
+  uint32_t *held; /* tensors held, in no order */
   size_t n_held;
   uint64_t budget, used, traffic;
 } pass;
@@ -72,7 +72,8 @@ static uint32_t mapped(pass *p, uint32_t tensor) {
   life *l = &p->life[tensor];
   if (l->now == NEVER) {
     const dag_tensor *t = &p->in->tensors[tensor];
-    l->now = dag_add_tensor(p->out, t->name, (dag_space)t->space, (dag_role)t->role, (dtype)t->dtype, t->rank, t->dim);
+    l->now = dag_add_tensor(p->out, t->name, (dag_space)t->space, (dag_role)t->role,
+                            (dtype)t->dtype, t->rank, t->dim);
   }
   return l->now;
 }
@@ -92,8 +93,13 @@ static void let_go(pass *p, size_t index) {
   p->held[index] = p->held[--p->n_held];
 }
 
-static void transfer(pass *p, op o, const char *name, uint32_t layer, dag_view from, dag_view to) {
-  dag_task t = {.name = name, .group = DAG_NO_GROUP, .layer = layer, .op = (uint8_t)o};
+static void transfer(pass *p, op o, const char *name, const dag_task *near, dag_view from,
+                     dag_view to) {
+  dag_task t = {.name = name,
+                .group = DAG_NO_GROUP,
+                .layer = near->layer,
+                .step = near->step,
+                .op = (uint8_t)o};
   dag_add_task(p->out, &t, &from, 1, &to, 1);
   p->traffic += dag_view_bytes(p->out, &from);
 }
@@ -107,10 +113,13 @@ static bool evict(pass *p, uint32_t task) {
   for (size_t i = 0; i < p->n_held; i++) {
     const life *l = &p->life[p->held[i]];
     bool operand = false;
-    for (uint32_t k = 0; k < (uint32_t)t->n_reads + t->n_writes; k++) operand = operand || v[k].tensor == p->held[i];
-    if (operand || l->last_writer >= task) continue;
+    for (uint32_t k = 0; k < (uint32_t)t->n_reads + t->n_writes; k++)
+      operand = operand || v[k].tensor == p->held[i];
+    dag_role role = (dag_role)p->in->tensors[p->held[i]].role;
+    if (operand || l->last_writer >= task || role == DAG_WEIGHT || role == DAG_SCALE) continue;
     uint32_t next = next_use(p, l, task);
-    if (best == p->n_held || next > farthest || (next == farthest && p->held[i] < p->held[best])) best = i, farthest = next;
+    if (best == p->n_held || next > farthest || (next == farthest && p->held[i] < p->held[best]))
+      best = i, farthest = next;
   }
   if (best == p->n_held) return false;
   uint32_t tensor = p->held[best];
@@ -118,15 +127,16 @@ static bool evict(pass *p, uint32_t task) {
   const dag_tensor *x = &p->in->tensors[tensor];
   if (!l->loaded && l->copy == NEVER) {
     const char *name = arena_printf(p->out->mem, "%s.spilled", x->name);
-    l->copy = dag_add_tensor(p->out, name, DAG_DRAM, (dag_role)x->role, (dtype)x->dtype, x->rank, x->dim);
-    transfer(p, OP_SPILL, x->name, t->layer, dag_all(p->out, l->now), dag_all(p->out, l->copy));
+    l->copy =
+        dag_add_tensor(p->out, name, DAG_DRAM, (dag_role)x->role, (dtype)x->dtype, x->rank, x->dim);
+    transfer(p, OP_SPILL, x->name, t, dag_all(p->out, l->now), dag_all(p->out, l->copy));
   }
   l->evicted = true;
   let_go(p, best);
   return true;
 }
 
-/* Loads again what the tensor's loads had loaded. */
+/* Fills the tensor from where its loads had it from. */
 static void reload(pass *p, uint32_t tensor, uint32_t task) {
   const life *l = &p->life[tensor];
   for (uint64_t i = 0; i < l->n_uses; i++) {
@@ -138,7 +148,7 @@ static void reload(pass *p, uint32_t tensor, uint32_t task) {
       if (to.tensor != tensor) continue;
       from.tensor = mapped(p, from.tensor);
       to.tensor = l->now;
-      transfer(p, (op)t->op, t->name, t->layer, from, to);
+      transfer(p, OP_FILL, t->name, t, from, to);
     }
   }
 }
@@ -152,7 +162,7 @@ static void bring_back(pass *p, uint32_t tensor, uint32_t task) {
   if (l->loaded)
     reload(p, tensor, task);
   else
-    transfer(p, OP_FILL, p->in->tensors[tensor].name, p->in->tasks[task].layer, dag_all(p->out, l->copy),
+    transfer(p, OP_FILL, p->in->tensors[tensor].name, &p->in->tasks[task], dag_all(p->out, l->copy),
              dag_all(p->out, now));
 }
 
