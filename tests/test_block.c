@@ -6,6 +6,7 @@
 
 #include "tests/closed_form.h"
 #include "tests/fixture.h"
+#include "tests/suite.h"
 #include "workloads/block.h"
 
 static arena mem;
@@ -223,9 +224,5 @@ int main(void) {
   tcase_add_test(t, wl_compile__every_combination__equals_the_closed_forms);
   tcase_add_test(t, wl_compile__bad_options__are_refused_with_the_limit);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

@@ -7,6 +7,7 @@
 
 #include "workloads/cost.h"
 #include "workloads/dag.h"
+#include "tests/suite.h"
 
 static arena mem;
 static err fault;
@@ -525,9 +526,5 @@ int main(void) {
   tcase_add_test(t, dag_check__task_reads_its_own_output__refused);
   tcase_add_test(t, dag_check__hostile_writes__refused_in_bounded_time);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

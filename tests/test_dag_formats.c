@@ -9,6 +9,7 @@
 #include "workloads/block.h"
 #include "workloads/cost.h"
 #include "workloads/dag_format.h"
+#include "tests/suite.h"
 
 static arena mem;
 static err fault;
@@ -374,9 +375,5 @@ int main(void) {
   tcase_add_test(t, dag_write_dot__layers__a_cluster_for_each_run_of_tasks);
   tcase_add_test(t, example_dag__read__what_the_document_says);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

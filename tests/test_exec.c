@@ -6,6 +6,7 @@
 
 #include "sim/attribution.h"
 #include "tests/fixture.h"
+#include "tests/suite.h"
 
 /* SimGrid sums doubles in steps: contended chains drift by a few 1e-13 a step (model.md), far below
  * this. */
@@ -492,9 +493,5 @@ int main(void) {
   tcase_add_loop_test(t, policy__broken_plan__is_caught_before_the_run, 0, n);
   tcase_add_test(t, groups__one_group__stays_on_one_engine_under_every_policy);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

@@ -9,6 +9,7 @@
 #include "sim/report.h"
 #include "tests/closed_form.h"
 #include "tests/fixture.h"
+#include "tests/suite.h"
 
 enum { CASES = 240 };
 
@@ -348,9 +349,5 @@ int main(void) {
                       cases / 4);
   tcase_add_test(t, link__busy_for_the_whole_run__moved_bandwidth_times_time);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

@@ -9,6 +9,7 @@
 
 #include "sim/base/json.h"
 #include "tests/report_rig.h"
+#include "tests/suite.h"
 
 #define US 1e-6
 
@@ -437,9 +438,5 @@ int main(void) {
   tcase_add_test(t, report_summary__many_engines__one_line);
   tcase_add_test(t, report_summary__nothing_ran__no_nan);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }
