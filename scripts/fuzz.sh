@@ -39,17 +39,18 @@ cmake --build build/fuzz --target fuzzers -j "$JOBS" >&2
 
 # fuzz NAME: one target, with its shipped files and its words where it has any.
 fuzz() {
-  local name=$1 words dict=() shipped=()
+  local name=$1 words longest=20000 dict=() shipped=()
   case $name in
   platform) shipped=(platforms) ;;
   model) shipped=(workloads/models) ;;
   run) shipped=(tests/corpus/dag) ;;
+  set) longest=1000 ;;
   esac
   words=tests/fuzz_$name.dict
   [ "$name" = run ] && words=tests/fuzz_dag.dict
   [ -f "$words" ] && dict=("-dict=$words")
   mkdir -p "build/fuzz/corpus/$name" "build/fuzz/findings/$name"
-  "build/fuzz/tests/fuzz_$name" "${dict[@]}" -runs="$RUNS" -max_total_time="$SECONDS_MAX" -timeout=10 -max_len=20000 \
+  "build/fuzz/tests/fuzz_$name" "${dict[@]}" -runs="$RUNS" -max_total_time="$SECONDS_MAX" -timeout=10 -max_len="$longest" \
     -print_final_stats=1 -artifact_prefix="build/fuzz/findings/$name/" \
     "build/fuzz/corpus/$name" "tests/corpus/$name" "${shipped[@]}" >"build/fuzz/$name.log" 2>&1
 }

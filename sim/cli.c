@@ -14,10 +14,12 @@ static const cli_option OPTIONS[CLI_OPT_COUNT] = {
 
 #define WORKLOAD_OPTIONS                                                                           \
   CLI_MODEL, CLI_PLATFORM, CLI_SET, CLI_PHASE, CLI_PAST, CLI_TOKENS, CLI_STEPS, CLI_BATCH,         \
-      CLI_LAYERS, CLI_LAYER, CLI_DTYPE, CLI_KV_DTYPE, CLI_SPLIT, CLI_ATTENTION, CLI_KV_UPDATE
+      CLI_LAYERS, CLI_LAYER, CLI_DTYPE, CLI_KV_DTYPE, CLI_SPLIT, CLI_ATTENTION, CLI_KV_UPDATE, CLI_TILE_BYTES
 #define RUN_OPTIONS CLI_SCHEDULER, CLI_PREFETCH, CLI_RESIDENT, CLI_SEED
 #define FILE_OPTIONS CLI_REPORT, CLI_TRACE, CLI_CSV, CLI_TIMELINE
 #define COMMON_OPTIONS CLI_QUIET, CLI_PROGRESS, CLI_HELP, CLI_OPT_COUNT
+
+#define FORMAT_LINE(name, text) "\n  " #name ": " text
 
 const cli_command CLI_COMMANDS[] = {
     {"run",
@@ -32,7 +34,8 @@ const cli_command CLI_COMMANDS[] = {
      "",
      "writes the task DAG of a step",
      "The platform matters: ops divide into as many parts as it has engines, and into pieces that\n"
-     "its SRAM can hold. Options that only concern the run are checked and change nothing here.",
+     "its SRAM can hold. Options that only concern the run are checked and change nothing here.\n"
+     "Formats:" DAG_FORMATS(FORMAT_LINE, ),
      "llamasim compile --split head --out block.dag.json",
      cmd_compile,
      {WORKLOAD_OPTIONS, RUN_OPTIONS, CLI_FORMAT, CLI_OUT, COMMON_OPTIONS}},

@@ -14,6 +14,7 @@
 
 #include "sim/base/arena.h"
 #include "sim/base/err.h"
+#include "workloads/dag_format.h"
 
 typedef enum cli_kind {
   CLI_FLAG,
@@ -23,6 +24,7 @@ typedef enum cli_kind {
 } cli_kind;
 
 #define CLI_MAX_LENGTH ((uint64_t)1 << 24)
+#define CLI_FORMAT_NAME(name, text) #name
 
 /* id, name, kind, value, later, default, lo, hi, help */
 #define CLI_OPTIONS(X)                                                                             \
@@ -32,26 +34,29 @@ typedef enum cli_kind {
     "platform: an XML file, or the name of a shipped one")                                         \
   X(SET, "set", CLI_TEXT, "KEY=VALUE", "", "", 0, 0,                                               \
     "changes the platform, e.g. engines=8, dram.bandwidth=102.4GBps; repeatable")                  \
-  X(PHASE, "phase", CLI_CHOICE, "decode|prefill", "hybrid", "decode", 0, 0,                        \
-    "decode: new tokens after a cached past; prefill: a prompt, nothing cached")                   \
+  X(PHASE, "phase", CLI_CHOICE, "decode|prefill|hybrid", "", "decode", 0, 0,                        \
+    "decode: new tokens after a cached past; prefill: a prompt; hybrid: a prompt, then --steps")                   \
   X(PAST, "past", CLI_NUMBER, "N", "", "", 0, CLI_MAX_LENGTH,                                      \
     "rows in the KV cache before the step (default: 4; prefill: 0)")                               \
   X(TOKENS, "tokens", CLI_NUMBER, "T", "", "", 1, CLI_MAX_LENGTH,                                  \
     "new tokens of each sequence (default: 1; prefill: 512)")                                      \
-  X(STEPS, "steps", CLI_CHOICE, "1", "*", "1", 0, 0, "forward passes")                             \
+  X(STEPS, "steps", CLI_NUMBER, "S", "", "1", 1, 65536, "decode steps after the prefill (hybrid)")                             \
   X(BATCH, "batch", CLI_NUMBER, "B", "", "1", 1, 1024, "sequences")                                \
-  X(LAYERS, "layers", CLI_NUMBER, "N", "all", "1", 1, 1024, "blocks, one after the other")         \
+  X(LAYERS, "layers", CLI_TEXT, "N", "", "1", 0, 0,                                                \
+    "blocks, one after the other; all: the whole model, with embedding, LM head and sampling")         \
   X(LAYER, "layer", CLI_NUMBER, "I", "", "0", 0, 1023, "the first of them")                        \
   X(DTYPE, "dtype", CLI_TEXT, "D", "", "bf16", 0, 0,                                               \
     "f32 f16 bf16 int8 int4 for weights, activations and KV at once, or w8a8 w8a16 w4a16 w4a8")    \
   X(KV_DTYPE, "kv-dtype", CLI_TEXT, "D", "", "", 0, 0,                                             \
     "of the KV cache (default: as --dtype has it)")                                                \
-  X(SPLIT, "split", CLI_CHOICE, "none|op|head", "tile", "head", 0, 0,                              \
-    "tasks: all on one engine; whole ops; by head, and linear layers by output columns")           \
-  X(ATTENTION, "attention", CLI_CHOICE, "three-pass", "flash", "three-pass", 0, 0,                 \
-    "how softmax is computed")                                                                     \
+  X(SPLIT, "split", CLI_CHOICE, "none|op|head|tile", "", "head", 0, 0,                              \
+    "tasks: all on one engine; whole ops; by head and output columns; by two-dimensional tile")           \
+  X(ATTENTION, "attention", CLI_CHOICE, "three-pass|flash", "", "three-pass", 0, 0,                 \
+    "softmax in three tasks, or online over blocks of keys")                                                                     \
   X(KV_UPDATE, "kv-update", CLI_CHOICE, "smart-mask", "shift-pointer", "smart-mask", 0, 0,         \
     "how new rows get into the KV cache")                                                          \
+  X(TILE_BYTES, "tile-bytes", CLI_TEXT, "SIZE", "", "", 0, 0,                                      \
+    "largest piece of weights that is loaded at once (default: from SRAM's size)")                  \
   X(SCHEDULER, "scheduler", CLI_TEXT, "NAME", "", "heft", 0, 0,                                    \
     "who decides what runs where; `llamasim schedulers` lists them")                               \
   X(PREFETCH, "prefetch", CLI_NUMBER, "N", "", "2", 0, 1048576,                                    \
@@ -59,7 +64,8 @@ typedef enum cli_kind {
   X(RESIDENT, "resident", CLI_CHOICE, "none", "weights|kv|all", "none", 0, 0,                      \
     "what stays in SRAM between steps")                                                            \
   X(SEED, "seed", CLI_NUMBER, "N", "", "0", 0, UINT64_MAX, "seed of all randomness")               \
-  X(FORMAT, "format", CLI_CHOICE, "json", "dot|chakra", "json", 0, 0, "of the DAG")                \
+  X(FORMAT, "format", CLI_CHOICE, DAG_FORMATS(CLI_FORMAT_NAME, "|"), "", "json", 0, 0,             \
+    "of the DAG")                                                                                  \
   X(OUT, "out", CLI_TEXT, "F", "", "-", 0, 0,                                                      \
     "also -o F; where the DAG goes; - is standard output")                                         \
   X(REPORT, "report", CLI_TEXT, "F", "", "", 0, 0, "writes the report as JSON")                    \

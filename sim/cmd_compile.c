@@ -4,8 +4,10 @@
 
 #include "sim/cmd.h"
 #include "sim/platform_xml.h"
+#include "sim/base/units.h"
 #include "workloads/block.h"
 #include "workloads/model.h"
+#include "workloads/place.h"
 
 /* Progress of jobs smaller than this is over before it is read. */
 enum { BIG_JOB = 20000 };
@@ -41,14 +43,33 @@ int cmd_find_policy(const cli *c, const policy **p, arena *a, err *e) {
                  cli_nearest(name, names, n, a), all);
 }
 
-static int workload_options(const cli *c, wl_options *o, err *e) {
+/* --layers N or all, and --tile-bytes. */
+static int sized_options(const cli *c, const model *m, wl_options *o, err *e) {
+  o->all = strcmp(c->value[CLI_LAYERS], "all") == 0;
+  o->layers = m->num_hidden_layers;
+  if (!o->all && units_parse_u64(c->value[CLI_LAYERS], 1, MODEL_MAX_LAYERS, &o->layers, e))
+    return err_prefix(e, "--layers");
+  if (!c->given[CLI_TILE_BYTES]) return ERR_OK;
+  double bytes;
+  if (units_parse(UNITS_SIZE, c->value[CLI_TILE_BYTES], false, &bytes, e))
+    return err_prefix(e, "--tile-bytes");
+  if (!(bytes >= 1 && bytes <= 1e15))
+    return err_set(e, ERR_BAD, "--tile-bytes is %s; it must be from 1 B to 1 PB",
+                   c->value[CLI_TILE_BYTES]);
+  o->tile_B = (uint64_t)bytes;
+  return ERR_OK;
+}
+
+static int workload_options(const cli *c, const model *m, wl_options *o, err *e) {
   *o = wl_defaults();
-  bool prefill = strcmp(c->value[CLI_PHASE], "prefill") == 0;
+  bool prefill = strcmp(c->value[CLI_PHASE], "decode") != 0;
   o->phase = c->value[CLI_PHASE];
   o->past = c->given[CLI_PAST] ? c->number[CLI_PAST] : prefill ? 0 : 4;
   o->tokens = c->given[CLI_TOKENS] ? c->number[CLI_TOKENS] : prefill ? 512 : 1;
   o->batch = c->number[CLI_BATCH];
-  o->layers = c->number[CLI_LAYERS];
+  o->steps = c->number[CLI_STEPS];
+  o->flash = strcmp(c->value[CLI_ATTENTION], "flash") == 0;
+  if (sized_options(c, m, o, e)) return e->status;
   o->first_layer = c->number[CLI_LAYER];
   o->split = wl_split_parse(c->value[CLI_SPLIT]);
   if (wl_dtype_parse(c->value[CLI_DTYPE], &o->weight_dtype, &o->act_dtype, &o->kv_dtype, e))
@@ -63,14 +84,43 @@ static int workload_options(const cli *c, wl_options *o, err *e) {
   return wl_dtype_parse(c->value[CLI_KV_DTYPE], &weight, &act, &o->kv_dtype, e);
 }
 
+static uint64_t whole_bytes(double bytes) {
+  return bytes < 9e18 ? (uint64_t)bytes : (uint64_t)9e18;
+}
+
+/* The scratchpads that weights can live in: one an engine, the first that data gets into. */
+static wl_pads find_pads(const platform *p, arena *a) {
+  wl_pad *pad = ARENA_NEW(a, wl_pad, p->n_srams);
+  bool *has = ARENA_NEW(a, bool, p->n_engines);
+  wl_pads pads = {.pad = pad};
+  uint32_t shared = plat_host_sram(p, 0);
+  for (size_t e = 0; e < p->n_engines; e++)
+    pads.shared |= plat_find_route(p, shared, plat_host_engine(p, e)) != NULL;
+  for (size_t s = 1; s < p->n_srams; s++) {
+    uint32_t host = plat_host_sram(p, s), engine = plat_pad_of(p, s);
+    if (engine == PLAT_NONE || has[engine]) continue;
+    bool beside = plat_find_route(p, shared, plat_host_engine(p, engine)) != NULL;
+    bool in = plat_find_route(p, shared, host) != NULL;
+    bool back = plat_find_route(p, host, shared) != NULL;
+    bool from_dram = plat_find_route(p, plat_host_dram(p), host) != NULL;
+    if (beside ? !in && !from_dram : !in || !back) continue;
+    has[engine] = true;
+    pad[pads.n++] = (wl_pad){.space = (dag_space)(DAG_SRAM + s),
+                             .capacity_B = whole_bytes(p->srams[s].capacity_B),
+                             .from_dram = from_dram,
+                             .beside_shared = beside};
+  }
+  return pads;
+}
+
 int cmd_compile_dag(const cli *c, const platform *p, dag **d, arena *a, err *e) {
   model *m = ARENA_NEW(a, model, 1);
   wl_options o;
-  if (workload_options(c, &o, e) || model_load(c->value[CLI_MODEL], m, a, e)) return e->status;
-  double room = p->srams[0].capacity_B;
-  wl_target t = {.engines = (uint32_t)p->n_engines,
-                 .sram_B = room < 9e18 ? (uint64_t)room : (uint64_t)9e18};
+  if (model_load(c->value[CLI_MODEL], m, a, e) || workload_options(c, m, &o, e)) return e->status;
+  wl_target t = {.engines = (uint32_t)p->n_engines, .sram_B = whole_bytes(p->srams[0].capacity_B)};
   if (wl_compile(m, &o, &t, d, a, e)) return e->status;
+  wl_pads pads = find_pads(p, a);
+  *d = wl_place(*d, &pads, a);
   return dag_check(*d, m->name, e);
 }
 
@@ -86,6 +136,6 @@ int cmd_compile(const cli *c, arena *a, err *e) {
     return e->status;
   }
   cmd_progress(c, d->n_tasks, "compiled %zu tasks; writing %s", d->n_tasks, c->value[CLI_OUT]);
-  dag_write_json(d, o);
+  dag_format_find(c->value[CLI_FORMAT])->write(d, o);
   return out_close(o, e);
 }

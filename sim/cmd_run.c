@@ -47,6 +47,8 @@ static int simulate(const cli *c, const dag *d, const platform *p, const policy 
   observer watch = tl_observer(tl);
   machine_options opt = {.prefetch = (uint32_t)c->number[CLI_PREFETCH],
                          .seed = c->number[CLI_SEED]};
+  tl->prefetch = opt.prefetch;
+  tl->seed = opt.seed;
   status = exec_simgrid(d, p, pol, &opt, &watch, a, e);
   if (status == ERR_OK) {
     cmd_progress(c, d->n_tasks, "simulated %.9g s; writing results", tl->makespan_s);

@@ -239,33 +239,45 @@ static void resource_actor(int argc, char **argv) {
   }
 }
 
+static bool on_route(const plat_route *r, uint32_t link) {
+  for (uint32_t i = 0; r != NULL && i < r->n_links; i++)
+    if (r->link[i] == link) return true;
+  return false;
+}
+
+/* The most that transfers can bring over link `l`: each direction no more than the narrowest other
+ * link of its route lets through, and both together no more than a link that they share. */
+static double brought_Bps(const platform *p, const plat_route *dma[2], uint32_t l) {
+  double sum = 0, shared = INFINITY;
+  bool both = on_route(dma[0], l) && on_route(dma[1], l);
+  for (int d = 0; d < 2; d++) {
+    if (!on_route(dma[d], l)) continue;
+    double others = INFINITY;
+    for (uint32_t i = 0; i < dma[d]->n_links; i++) {
+      uint32_t k = dma[d]->link[i];
+      if (k == l || p->links[k].fatpipe) continue;
+      others = fmin(others, p->links[k].bandwidth_Bps);
+      if (both && on_route(dma[1 - d], k)) shared = fmin(shared, p->links[k].bandwidth_Bps);
+    }
+    sum += others;
+  }
+  return fmin(sum, shared);
+}
+
 /* How many operand streams fit on every shared link at the same time, each at its route's rate,
- * beside all that the DMA can bring: the links of its route allow no more than the narrowest of the
- * others. With several SRAMs streams and moves take many routes: none is quiet then. */
+ * beside all that the DMA can bring. With several SRAMs streams and moves take many routes: none is
+ * quiet then. */
 static size_t quiet_streams(const platform *p) {
   size_t quiet = p->n_srams > 1 ? 0 : p->n_engines;
   const plat_route *dma[2] = {plat_find_route(p, plat_host_dram(p), plat_host_sram(p, 0)),
                               plat_find_route(p, plat_host_sram(p, 0), plat_host_dram(p))};
   for (uint32_t l = 0; l < p->n_links; l++) {
     if (p->links[l].fatpipe) continue;
-    double widest = 0, brought = 0;
+    double widest = 0, brought = brought_Bps(p, dma, l);
     size_t users = 0;
     for (size_t e = 0; e < p->n_engines; e++) {
       const plat_route *r = plat_find_route(p, plat_host_sram(p, 0), plat_host_engine(p, e));
-      for (uint32_t i = 0; r != NULL && i < r->n_links; i++)
-        if (r->link[i] == l) users++, widest = fmax(widest, r->bandwidth_Bps);
-    }
-    for (int d = 0; d < 2; d++) {
-      double others = INFINITY;
-      bool on_it = false;
-      for (uint32_t i = 0; dma[d] != NULL && i < dma[d]->n_links; i++) {
-        const plat_link *k = &p->links[dma[d]->link[i]];
-        if (dma[d]->link[i] == l)
-          on_it = true;
-        else if (!k->fatpipe)
-          others = fmin(others, k->bandwidth_Bps);
-      }
-      if (on_it) brought = fmax(brought, others);
+      if (on_route(r, l)) users++, widest = fmax(widest, r->bandwidth_Bps);
     }
     if (users == 0 || (users == 1 && brought == 0)) continue;
     double room = p->links[l].bandwidth_Bps - brought;

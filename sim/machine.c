@@ -21,7 +21,7 @@ static void heap_push(heap *h, uint32_t pos) {
 
 /* Nothing but room and a channel keeps the transfer now. */
 static void make_eligible(machine *m, uint32_t t) {
-  heap_push(&m->to[m->task[t].to], m->order.pos[t]);
+  heap_push(&m->to[m->task[t].to].places, m->order.pos[t]);
   m->queued++;
 }
 
@@ -104,66 +104,47 @@ static void open_gate(machine *m, uint32_t load) {
   if (x->wait == 0) make_eligible(m, load);
 }
 
-static bool is_held(const machine *m, uint32_t t) {
-  return !m->task[t].gate_open; /* only of loads and moves may it be closed */
-}
-
-/* The same for what a move of its inputs needs. */
-static bool closed_bytes_of_move(const machine *m, uint32_t move, uint64_t *bytes) {
-  const dag_task *task = &m->dag->tasks[move];
-  const uint32_t *deps = dag_deps(m->dag, task);
-  bool any = false;
-  *bytes = 0;
-  if (m->task[move].wait == 0) return false;
-  for (uint32_t i = 0; i < task->n_deps; i++) {
-    if (!is_held(m, deps[i])) continue;
-    any = true;
-    if (kind_of(m, deps[i]) == OP_LOAD) *bytes += machine_load_bytes(m->dag, deps[i]);
-  }
-  return any;
-}
-
-/* Bytes of the loads that t needs and that prefetch has not let go yet, in one hop or two. False:
- * it has let everything go. */
-static bool closed_bytes(const machine *m, uint32_t t, uint64_t *bytes) {
-  const dag_task *task = &m->dag->tasks[t];
-  const uint32_t *deps = dag_deps(m->dag, task);
-  bool any = false;
-  *bytes = 0;
-  for (uint32_t i = 0; i < task->n_deps; i++) {
-    if (is_held(m, deps[i])) {
-      any = true;
-      if (kind_of(m, deps[i]) == OP_LOAD) *bytes += machine_load_bytes(m->dag, deps[i]);
+/* Calls `f` for each load that t needs, directly or through other transfers, and that prefetch has
+ * not let go yet. */
+static void each_closed_load(machine *m, uint32_t t, void (*f)(machine *, uint32_t load, void *),
+                             void *arg) {
+  size_t depth = 0;
+  m->visit++;
+  for (uint32_t u = t;;) {
+    const uint32_t *deps = dag_deps(m->dag, &m->dag->tasks[u]);
+    for (uint32_t i = 0; i < m->dag->tasks[u].n_deps; i++) {
+      m_task *x = &m->task[deps[i]];
+      if (x->kind == OP_COMPUTE || x->gate_open || x->visit == m->visit) continue;
+      x->visit = m->visit;
+      m->stack[depth++] = deps[i];
     }
-    uint64_t more;
-    if (kind_of(m, deps[i]) == OP_MOVE && closed_bytes_of_move(m, deps[i], &more))
-      any = true, *bytes += more;
-  }
-  return any;
-}
-
-/* Lets the loads and moves that the task needs go, and those loads count as ahead of t on e. */
-static void open_needs(machine *m, uint32_t e, uint32_t t, uint32_t needs) {
-  const dag_task *task = &m->dag->tasks[needs];
-  const uint32_t *deps = dag_deps(m->dag, task);
-  for (uint32_t i = 0; i < task->n_deps; i++) {
-    if (!is_held(m, deps[i])) continue;
-    if (kind_of(m, deps[i]) == OP_LOAD) {
-      uint64_t bytes = machine_load_bytes(m->dag, deps[i]);
-      m->task[t].ahead_B += bytes;
-      m->resource[e].ahead_B += bytes;
-    }
-    open_gate(m, deps[i]);
+    if (depth == 0) return;
+    u = m->stack[--depth];
+    if (m->task[u].kind == OP_LOAD) f(m, u, arg);
   }
 }
 
-/* Lets what the task needs go, in one hop or two, ahead of it on its engine. */
+static void add_bytes(machine *m, uint32_t load, void *sum) {
+  *(uint64_t *)sum += machine_load_bytes(m->dag, load);
+}
+
+static uint64_t closed_bytes(machine *m, uint32_t t) {
+  uint64_t bytes = 0;
+  each_closed_load(m, t, add_bytes, &bytes);
+  return bytes;
+}
+
+static void let_go(machine *m, uint32_t load, void *sum) {
+  add_bytes(m, load, sum);
+  open_gate(m, load);
+}
+
+/* Lets the task's loads go, ahead of it on its engine. */
 static void open_loads(machine *m, uint32_t e, uint32_t t) {
-  const dag_task *task = &m->dag->tasks[t];
-  const uint32_t *deps = dag_deps(m->dag, task);
-  for (uint32_t i = 0; i < task->n_deps; i++)
-    if (kind_of(m, deps[i]) == OP_MOVE && m->task[deps[i]].wait > 0) open_needs(m, e, t, deps[i]);
-  open_needs(m, e, t, t);
+  uint64_t bytes = 0;
+  each_closed_load(m, t, let_go, &bytes);
+  m->task[t].ahead_B += bytes;
+  m->resource[e].ahead_B += bytes;
 }
 
 /* The prefetch rule of machine.h. */
@@ -178,8 +159,8 @@ static void open_window(machine *m, uint32_t e) {
   }
   for (; res->scan < res->n_queue; res->scan++) {
     uint32_t t = queue_at(res, res->scan);
-    uint64_t bytes;
-    if (!closed_bytes(m, t, &bytes)) continue;
+    uint64_t bytes = closed_bytes(m, t);
+    if (bytes == 0) continue;
     if (res->ahead_B - current + bytes > m->prefetch_B) return;
     open_loads(m, e, t);
   }
@@ -192,7 +173,7 @@ static bool held_by_room(const machine *m, uint32_t t) {
   const uint32_t *deps = dag_deps(m->dag, task);
   for (uint32_t i = 0; m->task[t].wait > 0 && i < task->n_deps; i++) {
     const m_task *l = &m->task[deps[i]];
-    if (machine_brings(l) && l->state < M_RUNNING && m->any_blocked) return true;
+    if (l->kind != OP_COMPUTE && l->state < M_RUNNING && m->any_blocked) return true;
   }
   return false;
 }
@@ -204,7 +185,7 @@ static bool escape(machine *m, uint32_t e) {
   while (m->task[m->compute[m->next_compute]].state == M_DONE) m->next_compute++;
   uint32_t f = m->compute[m->next_compute];
   m_task *x = &m->task[f];
-  if (f == queue_at(res, res->head) || x->state >= M_RUNNING || x->wait_hard > 0) return false;
+  if (f == queue_at(res, res->head) || x->state >= M_RUNNING || x->held > 0) return false;
   size_t at = res->n_queue;
   if (x->engine == POL_ANY) {
     uint32_t g = m->dag->tasks[f].group;
@@ -251,26 +232,47 @@ static void try_engine(machine *m, uint32_t e) {
 
 /* ---- DMA ------------------------------------------------------------------------------------ */
 
-/* The queue whose first transfer stands first in the order, of those that do not wait for room. */
-static uint32_t first_queue(const machine *m) {
-  uint32_t best = OBS_NONE, pos = UINT32_MAX;
-  for (uint32_t s = 0; s < m->n_spaces; s++)
-    if (m->to[s].n > 0 && !m->blocked[s] && m->to[s].pos[0] < pos) best = s, pos = m->to[s].pos[0];
-  return best;
+/* The queue whose first transfer stands first in the order, of those that do not wait for room; of
+ * loads and stores only where the DRAM would stand still. */
+static m_queue *first_queue(const machine *m) {
+  m_queue *best = NULL, *dram = NULL;
+  for (uint32_t s = 0; s < m->n_spaces; s++) {
+    m_queue *q = &m->to[s];
+    if (q->places.n == 0 || q->blocked) continue;
+    if (best == NULL || q->places.pos[0] < best->places.pos[0]) best = q;
+    if (m->n_spaces == 2 || kind_of(m, m->order.task[q->places.pos[0]]) == OP_MOVE) continue;
+    if (dram == NULL || q->places.pos[0] < dram->places.pos[0]) dram = q;
+  }
+  bool idle = m->dram_users == 0 && m->n_resources - m->plat->n_engines > 1 && !m->serial;
+  return idle && dram != NULL ? dram : best;
+}
+
+/* Room for the first transfer of the queue. */
+static bool make_room(machine *m, m_queue *q, uint32_t t) {
+  if (m->task[t].to == DAG_DRAM) return true;
+  obs_why *w = &m->task[t].why;
+  bool waited = m->task[t].state == M_BLOCKED;
+  if (!machine_admit(m, t)) return false;
+  if (waited) q->unblocked_s = m->now, q->unblocked_by = m->ending;
+  /* what stood behind one without room waited for the same room */
+  bool stood = q->unblocked_s > w->ready_s && q->unblocked_s > w->gate_s;
+  if (stood && q->unblocked_s > w->room_s) w->room_s = q->unblocked_s, w->room_by = q->unblocked_by;
+  return true;
 }
 
 /* Starts the first transfer that finds room on the channel. False: there is none. */
 static bool start_transfer(machine *m, uint32_t channel) {
   for (;;) {
-    uint32_t s = first_queue(m);
-    if (s == OBS_NONE || (m->serial && m->to[s].pos[0] != m->frontier)) return false;
-    uint32_t t = m->order.task[m->to[s].pos[0]];
-    if (s != DAG_DRAM && !machine_admit(m, t)) {
-      m->blocked[s] = m->any_blocked = true;
+    m_queue *q = first_queue(m);
+    if (q == NULL || (m->serial && q->places.pos[0] != m->frontier)) return false;
+    uint32_t t = m->order.task[q->places.pos[0]];
+    if (!make_room(m, q, t)) {
+      q->blocked = m->any_blocked = true;
       continue;
     }
-    heap_pop(&m->to[s]);
+    heap_pop(&q->places);
     m->queued--;
+    m->dram_users += kind_of(m, t) != OP_MOVE;
     if (m->serial) m->task[t].why.gate_s = m->now, m->task[t].why.gate_by = m->ending;
     start(m, t, channel);
     return true;
@@ -278,7 +280,7 @@ static bool start_transfer(machine *m, uint32_t channel) {
 }
 
 static void try_dma(machine *m) {
-  if (m->any_blocked) memset(m->blocked, 0, m->n_spaces * sizeof *m->blocked);
+  for (uint32_t s = 0; m->any_blocked && s < m->n_spaces; s++) m->to[s].blocked = false;
   m->any_blocked = false;
   for (uint32_t r = (uint32_t)m->plat->n_engines; r < m->n_resources && m->queued > 0; r++)
     if (!m->resource[r].running && !start_transfer(m, r)) return;
@@ -286,18 +288,37 @@ static void try_dma(machine *m) {
 
 /* ---- the machine's life --------------------------------------------------------------------- */
 
+/* One input of t needs nothing any more but transfers. What then needs nothing else is ready for a
+ * dynamic policy. */
+static void release_input(machine *m, uint32_t t) {
+  size_t depth = 0;
+  m->stack[depth++] = t;
+  while (depth > 0) {
+    uint32_t u = m->stack[--depth];
+    if (--m->task[u].held > 0) continue;
+    if (m->task[u].kind == OP_COMPUTE) {
+      if (m->policy->pick != NULL) m->policy->ready(m->pol_state, u), m->anyone = true;
+      continue;
+    }
+    for (uint64_t s = m->succ.first[u + 1]; s-- > m->succ.first[u];) {
+      /* a task of many inputs may stand on the stack once an input; a stack of one place a task is
+       * not enough */
+      if (depth == m->n_stack) machine_grow_stack(m);
+      m->stack[depth++] = m->succ.succ[s];
+    }
+  }
+}
+
 /* One input of t is there. */
-static void input_done(machine *m, uint32_t t, bool soft) {
+static void input_done(machine *m, uint32_t t, bool from_compute) {
   m_task *x = &m->task[t];
   x->wait--;
-  if (!soft) x->wait_hard--;
-  if (!soft && x->wait_hard == 0 && x->kind == OP_COMPUTE && m->policy->pick != NULL)
-    m->policy->ready(m->pol_state, t), m->anyone = true;
+  if (from_compute) release_input(m, t);
   if (x->wait > 0) return;
   x->why.ready_s = m->now;
   x->why.ready_by = m->ending;
   if (m->obs.ready != NULL) m->obs.ready(m->obs.self, m->now, t);
-  if (x->kind != OP_COMPUTE && x->gate_open) make_eligible(m, t);
+  if (x->kind != OP_COMPUTE && (x->kind != OP_LOAD || x->gate_open)) make_eligible(m, t);
   if (x->kind == OP_COMPUTE && x->engine != POL_ANY) m->resource[x->engine].look = true;
 }
 
@@ -318,19 +339,10 @@ static void try_engines(machine *m) {
   }
 }
 
-/* Nothing runs: what stands at the frontier must, even if prefetch would hold it back. */
-static bool open_frontier(machine *m) {
-  uint32_t f = m->order.task[m->frontier];
-  if (!is_held(m, f)) return false;
-  open_gate(m, f);
-  return true;
-}
-
 /* A transfer was refused room, or nothing runs at all: an idle engine that waits may have to make
  * way (escape). */
 static bool make_way(machine *m) {
   bool any = false, stuck = m->n_running == 0 && m->n_done < m->dag->n_tasks;
-  if (stuck && open_frontier(m)) return true;
   if (m->policy->pick == NULL || !(m->any_blocked || stuck)) return false;
   for (uint32_t e = 0; e < m->plat->n_engines; e++) {
     m_resource *res = &m->resource[e];
@@ -366,11 +378,13 @@ void machine_begin(machine *m) {
     m_task *x = &m->task[t];
     if (x->wait == 0) {
       if (m->obs.ready != NULL) m->obs.ready(m->obs.self, 0, t);
-      if (x->kind != OP_COMPUTE && x->gate_open) make_eligible(m, t);
+      if (x->kind == OP_STORE || x->kind == OP_MOVE || (x->kind == OP_LOAD && x->gate_open))
+        make_eligible(m, t);
     }
-    if (x->wait_hard == 0 && x->kind == OP_COMPUTE && m->policy->pick != NULL)
-      m->policy->ready(m->pol_state, t);
   }
+  for (uint32_t t = 0; t < m->dag->n_tasks; t++)
+    if (m->task[t].held == 0 && m->task[t].kind == OP_COMPUTE && m->policy->pick != NULL)
+      m->policy->ready(m->pol_state, t);
   for (uint32_t e = 0; e < m->plat->n_engines; e++) m->resource[e].look = true;
   dispatch(m);
 }
@@ -396,6 +410,7 @@ void machine_end(machine *m, uint32_t resource, double now) {
   res->free_s = now;
   res->free_by = t;
   res->look = true;
+  if (kind_of(m, t) == OP_LOAD || kind_of(m, t) == OP_STORE) m->dram_users--;
   if (m->obs.end != NULL) m->obs.end(m->obs.self, now, t, resource);
 
   bool room = machine_give(m, t);
@@ -403,8 +418,9 @@ void machine_end(machine *m, uint32_t resource, double now) {
   while (m->frontier < m->dag->n_tasks && m->task[m->order.task[m->frontier]].state == M_DONE)
     m->frontier++;
   if (room || m->frontier != was) look_again(m);
+  bool compute = kind_of(m, t) == OP_COMPUTE;
   for (uint64_t s = m->succ.first[t]; s < m->succ.first[t + 1]; s++)
-    input_done(m, m->succ.succ[s], m->task[t].soft);
+    input_done(m, m->succ.succ[s], compute);
   dispatch(m);
 }
 
@@ -443,7 +459,7 @@ static void describe_wait(const machine *m, uint32_t t, char *text, size_t size)
     uint32_t s = m->buffer[dag_writes(m->dag, task)->tensor].plan.sram;
     snprintf(text, size, "waits for room in SRAM ('%s': %" PRIu64 " B in use)",
              m->plat->srams[s].name, m->space[s].used_B);
-  } else if (!x->gate_open) {
+  } else if (x->kind == OP_LOAD && !x->gate_open) {
     snprintf(text, size, "waits for prefetch to let it go");
   } else {
     snprintf(text, size, "waits for its turn on %s",

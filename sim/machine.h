@@ -18,12 +18,12 @@
  * engine, loads of the tasks behind its current one may start as long as they bring no more than N
  * tiles' worth of bytes, N = --prefetch and a tile being what the DAG's hungriest task has loaded:
  * N staging buffers an engine, which small loads (KV rows, norms) share. A load counts until its
- * task starts. N = 0: no load overlaps the engine's work. A move that brings a task what was loaded
- * for it goes along with that load; a move of what was computed goes as soon as it can. What other
- * transfers wait for, besides, is let go at once.
+ * task starts. N = 0: no load overlaps the engine's work. Moves are not held back: what they copy was, unless it was computed.
  *
  * DMA. One queue of eligible transfers by place in the order; a free channel takes the first; where
- * that waits for room in an SRAM, the first that does not go to that SRAM.
+ * that waits for room in an SRAM, the first that does not go to that SRAM. With several channels, a
+ * load or store goes before a move while none uses the DRAM: else channels that loaded side by side
+ * would move side by side, and the DRAM stand still meanwhile.
  *
  * SRAM. A buffer is taken when its first writer starts and given back when the last task that reads
  * or writes it has ended. Admission is the banker's rule on the full order, for each SRAM by

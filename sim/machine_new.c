@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "sim/base/units.h"
 #include "sim/machine_state.h"
 
 static order_profile *lay_out(machine *m, order_buffer **b, arena *a) {
@@ -69,56 +70,46 @@ uint64_t machine_load_bytes(const dag *d, uint32_t load) {
   return bytes;
 }
 
-/* What the task has loaded, directly and by way of a move. */
-static uint64_t loaded_bytes(const machine *m, uint32_t t) {
-  const dag *d = m->dag;
-  const uint32_t *deps = dag_deps(d, &d->tasks[t]);
-  uint64_t bytes = 0;
-  for (uint32_t i = 0; i < d->tasks[t].n_deps; i++) {
-    if (m->task[deps[i]].kind == OP_LOAD) bytes += machine_load_bytes(d, deps[i]);
-    if (m->task[deps[i]].kind != OP_MOVE) continue;
-    const dag_task *move = &d->tasks[deps[i]];
-    for (uint32_t k = 0; k < move->n_deps; k++)
-      if (m->task[dag_deps(d, move)[k]].kind == OP_LOAD)
-        bytes += machine_load_bytes(d, dag_deps(d, move)[k]);
-  }
-  return bytes;
+void machine_grow_stack(machine *m) {
+  size_t cap = m->n_stack;
+  m->stack = arena_grow(m->mem, m->stack, m->n_stack, &cap, sizeof *m->stack);
+  m->n_stack = cap;
 }
 
-/* What one compute task has loaded at most: the unit that prefetch counts in. */
+/* What one compute task has loaded at most, directly or by way of a move: the unit that prefetch
+ * counts in. */
 static uint64_t largest_need(const machine *m) {
+  const dag *d = m->dag;
   uint64_t most = 0;
-  for (uint32_t t = 0; t < m->dag->n_tasks; t++) {
+  for (uint32_t t = 0; t < d->n_tasks; t++) {
     if (m->task[t].kind != OP_COMPUTE) continue;
-    uint64_t bytes = loaded_bytes(m, t);
+    const uint32_t *deps = dag_deps(d, &d->tasks[t]);
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < d->tasks[t].n_deps; i++) {
+      uint8_t kind = m->task[deps[i]].kind;
+      if (kind == OP_LOAD) bytes += machine_load_bytes(d, deps[i]);
+      const dag_task *move = &d->tasks[deps[i]];
+      for (uint32_t k = 0; kind == OP_MOVE && k < move->n_deps; k++)
+        if (m->task[dag_deps(d, move)[k]].kind == OP_LOAD)
+          bytes += machine_load_bytes(d, dag_deps(d, move)[k]);
+    }
     if (bytes > most) most = bytes;
   }
   return most;
 }
 
-/* Do only compute tasks wait for this transfer, and (`moves`) moves that are held back themselves?
- */
-static bool feeds_compute(const machine *m, uint32_t t, bool moves) {
-  for (uint64_t s = m->succ.first[t]; s < m->succ.first[t + 1]; s++) {
-    const m_task *x = &m->task[m->succ.succ[s]];
-    if (x->kind == OP_COMPUTE || (moves && x->kind == OP_MOVE && !x->gate_open)) continue;
-    return false;
-  }
-  return m->succ.first[t] < m->succ.first[t + 1];
-}
-
-/* Prefetch holds back what brings compute tasks their data from DRAM, in one hop or two. What
- * depends on computed data it does not hold back: moves never, and loads not under a dynamic
- * policy, which is offered a task only once they have ended. */
+/* Prefetch follows the compute tasks that need a load, also through other transfers; one that none
+ * needs is free to go. */
 static void close_gates(machine *m) {
-  const dag *d = m->dag;
-  bool dynamic = m->policy->pick != NULL;
-  for (int hop = 1; hop <= 2; hop++)
-    for (uint32_t t = 0; t < d->n_tasks; t++) { /* a task is seen before those that wait for it */
-      m_task *x = &m->task[t];
-      bool held = x->kind == OP_LOAD ? x->soft || !dynamic : x->kind == OP_MOVE && x->soft;
-      if (held && feeds_compute(m, t, hop == 2)) x->gate_open = false;
+  for (uint32_t t = (uint32_t)m->dag->n_tasks; t-- > 0;) {
+    m_task *x = &m->task[t];
+    x->gate_open = true;
+    if (x->kind == OP_COMPUTE) continue;
+    for (uint64_t s = m->succ.first[t]; s < m->succ.first[t + 1] && x->gate_open; s++) {
+      const m_task *y = &m->task[m->succ.succ[s]];
+      x->gate_open = y->kind != OP_COMPUTE && y->gate_open;
     }
+  }
 }
 
 static void make_tasks(machine *m, arena *a) {
@@ -131,23 +122,25 @@ static void make_tasks(machine *m, arena *a) {
     x->kind = op_kind_of((op)d->tasks[t].op) & 0xf;
     x->engine = POL_ANY;
     x->wait = d->tasks[t].n_deps;
-    x->gate_open = true;
     const uint32_t *deps = dag_deps(d, &d->tasks[t]);
-    for (uint32_t i = 0; i < x->wait; i++) x->wait_hard += !m->task[deps[i]].soft;
-    x->soft = machine_brings(x) && x->wait_hard == 0;
+    for (uint32_t i = 0; i < x->wait; i++)
+      x->held += m->task[deps[i]].kind == OP_COMPUTE || m->task[deps[i]].held > 0;
     x->why.ready_by = x->why.gate_by = x->why.room_by = x->why.free_by = OBS_NONE;
     if (x->kind == OP_COMPUTE) continue;
     x->to = d->tensors[dag_writes(d, &d->tasks[t])->tensor].space;
     transfers[x->to]++;
   }
   close_gates(m);
+  m->n_stack = d->n_tasks + 1;
+  m->stack = ARENA_NEW(a, uint32_t, m->n_stack);
   uint64_t unit = largest_need(m);
   m->prefetch_B =
       unit > 0 && m->prefetch > UINT64_MAX / 2 / unit ? UINT64_MAX / 2 : unit * m->prefetch;
-  m->to = ARENA_NEW(a, heap, m->n_spaces);
-  m->blocked = ARENA_NEW(a, bool, m->n_spaces);
-  for (uint32_t s = 0; s < m->n_spaces; s++)
-    m->to[s].pos = ARENA_NEW(a, uint32_t, transfers[s] + 1);
+  m->to = ARENA_NEW(a, m_queue, m->n_spaces);
+  for (uint32_t s = 0; s < m->n_spaces; s++) {
+    m->to[s].places.pos = ARENA_NEW(a, uint32_t, transfers[s] + 1);
+    m->to[s].unblocked_by = OBS_NONE;
+  }
 }
 
 static void assign_engines(machine *m, const pol_plan *plan, arena *a) {
@@ -160,6 +153,27 @@ static void assign_engines(machine *m, const pol_plan *plan, arena *a) {
     m->task[t].engine = e;
     ARENA_PUSH(a, res->queue, res->n_queue, res->cap_queue, t);
   }
+}
+
+/* All tensors that live in DRAM are there at the same time. */
+static int check_dram(const dag *d, const platform *p, err *e) {
+  uint64_t need = 0, by_role[DAG_ROLE_COUNT] = {0};
+  for (size_t i = 0; i < d->n_tensors; i++) {
+    if (d->tensors[i].space != DAG_DRAM) continue;
+    uint64_t bytes = dag_tensor_bytes(&d->tensors[i]);
+    need += bytes;
+    by_role[d->tensors[i].role] += bytes;
+  }
+  if (p->dram.capacity_B == 0 || (double)need <= p->dram.capacity_B) return ERR_OK;
+  char n[UNITS_TEXT], w[UNITS_TEXT], k[UNITS_TEXT], have[UNITS_TEXT], lack[UNITS_TEXT];
+  return err_set(e, ERR_NO,
+                 "infeasible: the tensors need %s in '%s' (weights %s, KV cache %s), capacity %s, "
+                 "short %s; enlarge "
+                 "dram.capacity, or use a smaller dtype or fewer layers",
+                 units_size(n, (double)need), p->dram.name,
+                 units_size(w, (double)by_role[DAG_WEIGHT]), units_size(k, (double)by_role[DAG_KV]),
+                 units_size(have, p->dram.capacity_B),
+                 units_size(lack, (double)need - p->dram.capacity_B));
 }
 
 int machine_new(machine **out_m, const dag *d, const platform *p, const policy *pol,
@@ -184,6 +198,7 @@ int machine_new(machine **out_m, const dag *d, const platform *p, const policy *
   if (pol_make_plan(pol, &in, &plan, a, e)) return e->status;
   m->serial = plan.serial;
   if (make_order(m, &plan, a, e)) return e->status;
+  if (check_dram(d, p, e)) return e->status;
   make_resources(m, a);
   make_tasks(m, a);
   assign_engines(m, &plan, a);

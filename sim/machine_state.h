@@ -17,14 +17,17 @@ typedef enum m_state {
 
 typedef struct m_task {
   obs_why why;
-  uint32_t wait;      /* inputs that are not there yet */
-  uint32_t wait_hard; /* of these, inputs that are not `soft` */
-  uint32_t engine;    /* compute: once known */
+  uint32_t wait;   /* inputs that are not there yet */
+  uint32_t held;   /* inputs that wait for more than the DMA: compute tasks that have not ended,
+                      transfers that are themselves held. A task with held = 0 needs nothing any more
+                      but transfers. */
+  uint32_t engine; /* compute: once known */
   uint8_t state;
   uint8_t kind : 4;
-  bool gate_open : 1; /* load, move: prefetch lets it go */
-  bool soft : 1;      /* load, move: nothing of what it needs is computed or stored */
+  bool gate_open : 1; /* transfer: prefetch let it go; a store or move only carries this on to the
+                         loads before it */
   uint16_t to;        /* transfer: the space it goes to */
+  uint32_t visit;     /* transfer: the last walk over inputs that came by */
   uint64_t ahead_B; /* compute: bytes of its loads that it was the first to let go */
 } m_task;
 
@@ -58,13 +61,11 @@ typedef struct heap { /* of places, smallest first */
   size_t n;
 } heap;
 
-/* What a gate may hold back: transfers that bring things into SRAM. */
-static inline bool machine_brings(const m_task *x) {
-  return x->kind == OP_LOAD || x->kind == OP_MOVE;
-}
-
 /* Bytes that a load brings into SRAM. */
 uint64_t machine_load_bytes(const dag *d, uint32_t load);
+
+/* Doubles the stack, keeping what is on it. */
+void machine_grow_stack(machine *m);
 
 /* Room for all that the task writes, or none of it: false. Remembers since when the task waits. */
 bool machine_admit(machine *m, uint32_t t);
@@ -72,6 +73,14 @@ bool machine_admit(machine *m, uint32_t t);
 /* The task used its operands for the last time; buffers without further users go back. True if any
  * did. */
 bool machine_give(machine *m, uint32_t t);
+
+/* Eligible transfers that go to one space. */
+typedef struct m_queue {
+  heap places;
+  bool blocked;       /* the first one was refused room, and all behind it wait */
+  double unblocked_s; /* when that last came to an end, and by whose end */
+  uint32_t unblocked_by;
+} m_queue;
 
 struct machine {
   const dag *dag;
@@ -95,11 +104,14 @@ struct machine {
   m_space *space; /* by sram */
   m_resource *resource;
   uint32_t n_resources;
-  heap *to;      /* eligible transfers, by the space they go to: n_spaces of them */
-  size_t queued; /* in all of these */
+  m_queue *to;   /* by space: n_spaces of them */
+  size_t queued; /* transfers in all of these */
   uint32_t n_spaces;
-  bool *blocked;    /* by space: the first transfer to it was refused room */
   bool any_blocked; /* of these */
+  uint32_t dram_users; /* loads and stores that run */
+  uint32_t *stack;  /* for walks over transfers: n_stack entries */
+  size_t n_stack;
+  uint32_t visit;
   bool anyone;        /* a dynamic policy has something for any idle engine */
   uint32_t frontier;
   size_t n_done, n_running;

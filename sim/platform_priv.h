@@ -57,7 +57,7 @@ plat_key plat_key_find(plat_obj obj, const char *name);
 bool plat_key_next(plat_obj obj, plat_key *k);
 
 /* A small number of its own, for sets of keys. */
-enum { PLAT_KEY_ORDINALS = 512 };
+enum { PLAT_KEY_ORDINALS = 2048 };
 unsigned plat_key_ordinal(plat_key k);
 
 enum { PLAT_KEY_TEXT = 64 };

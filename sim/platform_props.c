@@ -51,7 +51,7 @@ static const plat_prop TABLE[] = {
     ROW("latency", LINK, PROP_ONE, PROP_DOUBLE, TIME, SECONDS, AT(plat_link, latency_s), 0,
         PROP_ATTRIBUTE),
 };
-enum { N_PROPS = sizeof TABLE / sizeof *TABLE, MAX_SHAPE = 65536, MAX_MEMBERS = 24 };
+enum { N_PROPS = sizeof TABLE / sizeof *TABLE, MAX_SHAPE = 65536, MAX_MEMBERS = 40 };
 _Static_assert(N_PROPS *MAX_MEMBERS <= PLAT_KEY_ORDINALS, "ordinals");
 _Static_assert((int)DT_COUNT <= (int)MAX_MEMBERS && (int)OP_COUNT <= (int)MAX_MEMBERS,
                "members of a family");

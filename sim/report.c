@@ -1,5 +1,6 @@
 #include "sim/report.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "sim/report_fields.h"
@@ -95,12 +96,17 @@ static void list_memory(report *r, arena *a) {
 
 static void add_throughput(report *r) {
   const dag_workload *w = &r->dag->workload;
-  double span = r->tl->makespan_s;
-  bool decode = strcmp(w->phase, "decode") == 0, prefill = strcmp(w->phase, "prefill") == 0;
-  uint64_t steps = decode && w->steps > 1 ? w->steps : 1;
-  if (span > 0) r->tokens_per_s = (double)w->tokens * (double)w->batch * (double)steps / span;
-  if (prefill) r->ttft_s = span;
-  if (decode) r->tpot_s = span / (double)steps;
+  double span = r->tl->makespan_s, tokens = (double)w->tokens * (double)w->batch;
+  if (strcmp(w->phase, "decode") == 0) r->tpot_s = span;
+  if (strcmp(w->phase, "prefill") == 0) r->ttft_s = span;
+  if (strcmp(w->phase, "hybrid") == 0 && w->steps > 0) {
+    for (uint32_t t = 0; t < r->dag->n_tasks; t++)
+      if (r->dag->tasks[t].step == 0) r->ttft_s = fmax(r->ttft_s, r->tl->records[t].end_s);
+    span -= r->ttft_s;
+    tokens = (double)w->batch * (double)w->steps;
+    r->tpot_s = span / (double)w->steps;
+  }
+  if (span > 0) r->tokens_per_s = tokens / span;
 }
 
 report report_make(const timeline *tl, const bounds *b, arena *a) {

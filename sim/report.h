@@ -7,9 +7,9 @@
  *               a vector FLOP; idle: power.idle of every engine over the whole makespan; sram: its
  *               energy a byte for operand bytes and for bytes moved in and out (a move between two
  *               srams: in each); dram: its energy a byte for bytes moved
- *   throughput  of what was compiled: tokens_per_s = tokens * batch / makespan (decode: of all its
- *               steps); ttft_s = makespan for prefill, else 0; tpot_s = makespan / steps for
- *               decode, else 0 */
+ *   throughput  prefill: ttft_s = makespan, tokens_per_s = tokens * batch / makespan; decode: tpot_s =
+ *               makespan, tokens_per_s alike; hybrid: ttft_s = end of the prefill, tpot_s = the
+ *               rest / steps, tokens_per_s = batch * steps / the rest. What does not apply is 0 */
 #ifndef LS_REPORT_H
 #define LS_REPORT_H
 

@@ -22,9 +22,11 @@ level() {
 
   # reads or checks with the cost functions, although dag.h declares both: a header may promise what a file above it does
   workloads/dag_check.[ch] | workloads/dag_read.c) level=2 ;;
+  workloads/dag_format.[ch] | workloads/dag_dot.c | workloads/dag_chakra.c) level=2 ;; # other forms, with costs
   workloads/dtype.[ch] | workloads/op.[ch] | workloads/dag*.[ch] | workloads/model*.[ch]) level=1 ;;
   workloads/cost.[ch]) level=2 ;;
-  workloads/block*.[ch]) level=3 ;;
+  workloads/block*.[ch] | workloads/build.h | workloads/linear.c | workloads/attention.c) level=3 ;;
+  workloads/chunks.c | workloads/spill.[ch] | workloads/step.c | workloads/place.[ch]) level=3 ;;
 
   sim/platform_xml*.[ch] | sim/platform_schema*.[ch]) level=2 ;; # the reader
   sim/platform.[ch] | sim/platform_*.[ch]) level=1 ;;            # the plain table

@@ -14,6 +14,11 @@ static double or_else(double v, double other) {
   return v == 0 ? other : v;
 }
 
+static const char *dram_capacity(const fx_chip *c, arena *a) {
+  if (c->dram_B == 0) return "";
+  return arena_printf(a, "<prop id=\"capacity\" value=\"%" PRIu64 "B\"/>", c->dram_B);
+}
+
 platform fx_platform(const fx_chip *c, arena *a) {
   uint32_t engines = c->engines == 0 ? 1 : c->engines;
   out *o = out_memory();
@@ -30,12 +35,12 @@ platform fx_platform(const fx_chip *c, arena *a) {
   out_printf(o,
              "<host id=\"sram\" speed=\"1f\"><prop id=\"role\" value=\"sram\"/>"
              "<prop id=\"capacity\" value=\"%" PRIu64 "B\"/></host>\n"
-             "<host id=\"dram\" speed=\"1f\"><prop id=\"role\" value=\"dram\"/>"
+             "<host id=\"dram\" speed=\"1f\"><prop id=\"role\" value=\"dram\"/>%s"
              "<prop id=\"efficiency\" value=\"%.17g\"/></host>\n"
              "<host id=\"dma0\" speed=\"1f\"><prop id=\"role\" value=\"dma\"/>"
              "<prop id=\"channels\" value=\"%u\"/><prop id=\"setup\" value=\"%.17gs\"/></host>\n",
-             c->sram_B == 0 ? (uint64_t)1 << 30 : c->sram_B, or_else(c->dram_efficiency, 1),
-             c->channels == 0 ? 1 : c->channels, c->setup_s);
+             c->sram_B == 0 ? (uint64_t)1 << 30 : c->sram_B, dram_capacity(c, a),
+             or_else(c->dram_efficiency, 1), c->channels == 0 ? 1 : c->channels, c->setup_s);
   out_printf(o, "<link id=\"dram_bus\" bandwidth=\"%.17gBps\" latency=\"%.17gs\"%s/>\n",
              or_else(c->dram_Bps, 1e9), c->dram_latency_s,
              c->dram_fatpipe ? " sharing_policy=\"FATPIPE\"" : "");
@@ -44,8 +49,15 @@ platform fx_platform(const fx_chip *c, arena *a) {
   for (uint32_t i = 0; i < engines; i++)
     out_printf(o, "<link id=\"port%u\" bandwidth=\"%.17gBps\" latency=\"%.17gs\"/>\n", i,
                or_else(c->port_Bps, 1e12), i * c->port_latency_s);
-  out_printf(o, "<route src=\"dram\" dst=\"sram\"><link_ctn id=\"dram_bus\"/>%s</route>\n",
-             c->apart ? "" : "<link_ctn id=\"sram_bus\"/>");
+  const char *bus = c->apart ? "" : "<link_ctn id=\"sram_bus\"/>";
+  if (c->write_Bps > 0)
+    out_printf(o,
+               "<link id=\"dram_write\" bandwidth=\"%.17gBps\" latency=\"%.17gs\"/>\n"
+               "<route src=\"sram\" dst=\"dram\" symmetrical=\"NO\"><link_ctn "
+               "id=\"dram_write\"/>%s</route>\n",
+               c->write_Bps, c->dram_latency_s, bus);
+  out_printf(o, "<route src=\"dram\" dst=\"sram\"%s><link_ctn id=\"dram_bus\"/>%s</route>\n",
+             c->write_Bps > 0 ? " symmetrical=\"NO\"" : "", bus);
   for (uint32_t i = 0; i < engines; i++)
     out_printf(o,
                "<route src=\"sram\" dst=\"engine%u\"><link_ctn id=\"sram_bus\"/><link_ctn "
@@ -88,6 +100,15 @@ uint32_t fx_store(dag *d, uint32_t tensor) {
   uint32_t home = dag_add_tensor(d, "out", DAG_DRAM, DAG_ACT, (dtype)d->tensors[tensor].dtype,
                                  d->tensors[tensor].rank, d->tensors[tensor].dim);
   return transfer(d, OP_STORE_ACT, dag_all(d, tensor), dag_all(d, home));
+}
+
+uint32_t fx_round_trip(dag *d, uint32_t tensor) {
+  uint32_t store = fx_store(d, tensor);
+  dag_view home = dag_writes(d, &d->tasks[store])[0];
+  const dag_tensor *t = &d->tensors[tensor];
+  uint32_t back = dag_add_tensor(d, "back", DAG_SRAM, DAG_ACT, (dtype)t->dtype, t->rank, t->dim);
+  transfer(d, OP_LOAD_WEIGHT, home, dag_all(d, back));
+  return back;
 }
 
 uint32_t fx_matmul(dag *d, uint32_t x, uint32_t w, uint64_t N, uint64_t K, uint32_t group) {

@@ -15,6 +15,8 @@ typedef struct fx_chip {
   double bus_Bps;                        /* SRAM bus [1e12] */
   uint64_t sram_B;                       /* [1 GiB] */
   double dram_Bps, dram_latency_s, dram_efficiency; /* [1e9], [0], [1] */
+  double write_Bps;         /* a link of its own for sram -> dram, where not 0 */
+  uint64_t dram_B;          /* DRAM capacity, where not 0 */
   bool dram_fatpipe, apart; /* apart: DRAM transfers do not cross the SRAM bus */
   uint32_t channels;        /* [1] */
   double setup_s;           /* [0] */
@@ -27,6 +29,8 @@ platform fx_platform(const fx_chip *c, arena *a);
 uint32_t fx_load(dag *d,
                  uint64_t bytes); /* DRAM -> a new SRAM tensor (1, bytes); returns the tensor */
 uint32_t fx_store(dag *d, uint32_t tensor); /* the tensor -> DRAM; returns the task */
+/* The tensor to DRAM and back, into a new SRAM tensor, which it returns. */
+uint32_t fx_round_trip(dag *d, uint32_t tensor);
 /* MatMul of x (1,K) (a new tensor where `x` is OBS_NONE: written by a load of K bytes) with w (N,K)
  * -> (1,N). Returns the output tensor. */
 uint32_t fx_matmul(dag *d, uint32_t x, uint32_t w, uint64_t N, uint64_t K, uint32_t group);

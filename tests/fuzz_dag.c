@@ -1,15 +1,29 @@
 /* libFuzzer: whatever the bytes are, the DAG reader ends with a DAG or with a message; a DAG that
- * it accepts is written and read back to the same bytes. */
+ * it accepts is written and read back to the same bytes; its other forms are written, too, and what
+ * claims to be JSON is. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/base/json.h"
 #include "workloads/cost.h"
-#include "workloads/dag.h"
+#include "workloads/dag_format.h"
 
 static out *write(const dag *d) {
   out *o = out_memory();
   dag_write_json(d, o);
   return o;
+}
+
+static void write_all(const dag *d) {
+  for (size_t i = 0; i < dag_format_count(); i++) {
+    size_t n, at;
+    out *o = out_memory();
+    dag_format_at(i)->write(d, o);
+    const char *text = out_text(o, &n);
+    bool is_dot = strcmp(dag_format_at(i)->name, "dot") == 0;
+    if (n == 0 || (!is_dot && json_scan((const unsigned char *)text, n, &at) != NULL)) abort();
+    out_abort(o);
+  }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -30,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (n != n2 || memcmp(text, text2, n) != 0) abort();
     out_abort(first);
     out_abort(second);
+    write_all(d);
   } else if (e.msg[0] == '\0') {
     abort();
   }

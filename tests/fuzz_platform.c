@@ -1,5 +1,5 @@
-/* libFuzzer: any bytes as a platform file. What is accepted must survive being written, read again
- * and overridden. */
+/* libFuzzer: any bytes as a platform file. What is accepted must survive being written, read again,
+ * printed and overridden. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +29,11 @@ static void reread(const platform *p, arena *a) {
   out *second = write(&q);
   const char *text2 = out_text(second, &n2);
   REQUIRE(n == n2 && memcmp(text, text2, n) == 0);
+  out *print = out_memory();
+  plat_print(p, print);
   out_abort(first);
   out_abort(second);
+  out_abort(print);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

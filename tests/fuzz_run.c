@@ -54,9 +54,9 @@ static void check_written(const report *r) {
   err e = {0};
   json_doc doc;
   size_t n;
-  out *told = out_memory(), *trace = out_memory(), *others = out_memory();
-  report_write_json(r, told);
-  const char *text = out_text(told, &n);
+  out *whole = out_memory(), *trace = out_memory(), *others = out_memory();
+  report_write_json(r, whole);
+  const char *text = out_text(whole, &n);
   REQUIRE(json_parse("report", (const unsigned char *)text, n, &doc, &e) == ERR_OK);
   json_free(&doc);
   report_write_trace(&one, 1, trace);
@@ -65,7 +65,7 @@ static void check_written(const report *r) {
   report_print_summary(r, others);
   report_write_csv_header(r, others);
   report_write_csv_row(r, others);
-  out_abort(told);
+  out_abort(whole);
   out_abort(trace);
   out_abort(others);
 }

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "tests/report_rig.h"
+#include "tests/suite.h"
 
 #define US 1e-6
 
@@ -271,9 +272,5 @@ int main(void) {
   tcase_add_test(t, attribution__tasks_of_no_length__end);
   tcase_add_loop_test(t, attribution__random_runs__sums_to_makespan, 0, 24);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

@@ -15,6 +15,7 @@
 #include <zlib.h>
 
 #include "sim/base/file.h"
+#include "tests/suite.h"
 
 static char dir[256];
 static arena mem;
@@ -453,9 +454,5 @@ int main(void) {
   tcase_add_test(t, out_abort_all__killed_while_writing__nothing_left);
   tcase_add_test(t, out_abort_all__in_a_forked_child__leaves_the_parents_files);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

@@ -108,14 +108,14 @@ for o in past tokens batch layers layer prefetch seed; do
 done
 refuses 2 '--batch: ' run --batch 0
 refuses 2 "--phase: 'prefil' is none of its values: decode|prefill" run --phase prefil
-refuses 2 '--phase hybrid is not supported by this version; what is: decode|prefill' run --phase hybrid
-refuses 2 '--steps 2 is not supported by this version; what is: 1' run --steps 2
-refuses 2 '--layers all is not supported by this version; what is: a number' run --layers all
-refuses 2 '--split tile is not supported by this version; what is: none|op|head' run --split tile
-refuses 2 '--attention flash is not supported by this version; what is: three-pass' run --attention flash
+refuses 2 '--steps goes with --phase hybrid' run --steps 2
+refuses 2 'layers all begins at layer 0' run --layers all --layer 1
+refuses 2 '--tile-bytes' run --tile-bytes 3parsecs
+refuses 2 '--tile-bytes is 0' run --tile-bytes 0
+refuses 2 'starts with an empty cache' run --phase hybrid --past 3
 refuses 2 '--kv-update shift-pointer is not supported by this version' run --kv-update shift-pointer
 refuses 2 '--resident weights is not supported by this version; what is: none' run --resident weights
-says 2 '--format chakra is not supported by this version; what is: json' compile --format chakra
+says 2 "--format: 'yaml' is none of its values: json|dot|chakra" compile --format yaml
 refuses 2 "--scheduler: unknown scheduler 'hft' (did you mean 'heft'?); there are:" run --scheduler hft
 refuses 2 "--dtype: unknown dtype 'fp8'" run --dtype fp8
 refuses 2 "--kv-dtype: unknown dtype 'w8a8'" run --kv-dtype w8a8
@@ -362,6 +362,60 @@ what='default run'
 says 0 '' run --report a/r.json
 grep -q '"weights": 121643008' a/r.json || fail "$what: bytes.weights is not 121643008"
 grep -q '"matrix": 121675776' a/r.json || fail "$what: matrix FLOPs are not 121675776"
+
+# ---- other forms of the DAG ----
+for f in json dot chakra; do
+  says 0 '' compile "${small[@]}" --format $f --out box/d.$f
+  says 0 '' compile "${small[@]}" --format=$f
+  cmp -s stdout box/d.$f || fail "$what: --out writes other bytes"
+  grep -q "^  $f: " <("$bin" help compile) || fail "help compile does not say what $f is"
+done
+grep -q '^digraph dag {$' box/d.dot || fail 'compile --format dot writes no digraph'
+tasks=$(grep -c '"op": ' box/d.json)
+[ "$(grep -c '"type": ' box/d.chakra)" -eq "$tasks" ] || fail "compile --format chakra: not $tasks nodes"
+if command -v dot >/dev/null; then
+  dot -Tcanon box/d.dot 2>&1 >/dev/null | cmp -s - /dev/null || fail "dot refuses it: $(dot -Tcanon box/d.dot 2>&1 >/dev/null | head -3)"
+fi
+says 2 'box/d.chakra: .format: is missing' simulate box/d.chakra
+rm box/d.json box/d.dot box/d.chakra
+
+# ---- the example of docs/dag-format.md: one thing at a time, so that times add up ----
+# npu4: a transfer of n bytes takes 200 ns + 100 ns + n/51.2 GB/s; a task 500 ns and the longer of its arithmetic (4 TFLOP/s;
+# vectors 128 GFLOP/s) and its operands' way through the 64 GB/s port.
+example=$source_dir/docs/example-dag.json
+says 0 '' simulate "$example" --platform npu4 --scheduler serial --report a/r.json
+awk -F'[:,]' '
+  function transfer(bytes) { return 300e-9 + bytes / 51.2e9 }
+  function task(arithmetic, bytes) { return 500e-9 + (arithmetic > bytes / 64e9 ? arithmetic : bytes / 64e9) }
+  /"makespan_s"/ {
+    x = 2 * 512; w = 2 * 1024 * 512; y = 2 * 1024 # bytes
+    want = transfer(x) + 2 * transfer(w) + 2 * task(2 * 1024 * 512 / 4e12, x + w + y) + task(5 * 1024 / 128e9, 3 * y) + transfer(y)
+    off = $2 / want - 1
+    if (off > 1e-9 || off < -1e-9) { printf "%.17g s, not %.17g s\n", $2, want; exit 1 }
+    seen = 1
+  }
+  END { if (!seen) exit 1 }' a/r.json >said || fail "$what: makespan $(cat said)"
+
+# what docs/dag-format.md says of faults in it: damaged FAULT SED
+damaged() {
+  sed -e "$2" "$example" >ffn.json
+  cmp -s ffn.json "$example" && fail "sed changed nothing: $2"
+  says 2 "$1" simulate ffn.json
+  grep -qF -- "$1" "$source_dir/docs/dag-format.md" || fail "docs/dag-format.md does not show: $1"
+}
+damaged "ffn.json: task 5 'h'.op: is \"SwiGLU\"; it must be one of RMSNorm MatMul MatMulAcc RoPE " 's/SiLUMul/SwiGLU/'
+damaged "ffn.json: task 2 'up' (LoadWeight): reads[0] has shape (2048, 512) and writes[0] (1024, 512); a copy keeps the shape" \
+  's/, "lo": \[1024, 0\]//'
+damaged "ffn.json: task 4 'up' (MatMul): it reads elements of 'up_w' in sram that no earlier task writes" '/"id": 2, "name": "up"/d'
+damaged "ffn.json: task 4 'up' (MatMul): it writes elements of 'gate' that task 3 'gate' writes, too" \
+  's/"writes": \[{"tensor": "up"}\]/"writes": [{"tensor": "gate"}]/'
+damaged "ffn.json: task 4 'up' (MatMul): reads[0] 'x' is in dram; a compute task reads and writes sram only" \
+  's/{"tensor": "x_sram"}, {"tensor": "up_w"}/{"tensor": "x"}, {"tensor": "up_w"}/'
+damaged "ffn.json: task 0 'x': its dependencies form a cycle: 0 waits for 6 waits for 5 waits for 3 waits for 0" \
+  's/"op": "LoadAct"/"op": "LoadAct", "deps": [6]/'
+damaged "ffn.json:17:45: this is not JSON: expected a key in double quotes, got ','" \
+  's/"name": "gate", "op": "MatMul"/"name": "gate", "op": "MatMul", /'
+says 1 "infeasible: task 4 'MatMul up' needs 1.005 MiB in 'sram'" simulate "$example" --set sram.capacity=1MiB
 
 # ---- CSV ----
 what='csv'

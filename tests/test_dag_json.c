@@ -8,6 +8,7 @@
 #include "workloads/block.h"
 #include "workloads/cost.h"
 #include "workloads/dag.h"
+#include "tests/suite.h"
 
 static arena mem;
 static err fault;
@@ -427,9 +428,5 @@ int main(void) {
   tcase_add_test(t, dag_read_json__long_cycle__named_and_cut);
   tcase_add_loop_test(t, dag_read_json__random_damage__a_dag_or_a_message, 0, 2);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/attribution.h"
 #include "tests/fixture.h"
+#include "tests/suite.h"
 
 /* SimGrid sums doubles in steps: contended chains drift by a few 1e-13 a step (model.md), far below
  * this. */
@@ -304,6 +306,84 @@ START_TEST(groups__one_group__stays_on_one_engine_under_every_policy) {
 }
 END_TEST
 
+/* Loads and stores each have a link of their own to the SRAM bus: 50 + 50 GB/s, and two streams of
+ * 60 want 120 of the bus's 120. All four flows share 120: 30 each. */
+START_TEST(links__loads_and_stores_on_links_of_their_own__both_count_on_the_bus) {
+  fx_chip c = {.engines = 2,
+               .port_Bps = 60e9,
+               .bus_Bps = 120e9,
+               .dram_Bps = 50e9,
+               .write_Bps = 50e9,
+               .channels = 2,
+               .speed = 1e15,
+               .vector_rate = 1e15};
+  platform p = fx_platform(&c, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t x = fx_load(d, 1000), w = fx_weight(d, 1000, 1000);
+  uint32_t a = fx_matmul(d, x, w, 1000, 1000, 0), b = fx_matmul(d, x, w, 1000, 1000, 1);
+  (void)a, (void)b;
+  uint32_t big = fx_load(d, 100000);
+  fx_store(d, big);
+  timeline *tl = fx_run((fx_backend)_i, d, &p, "heft", 2, false, &mem);
+  timeline *other = fx_run(FX_FLUID, d, &p, "heft", 2, false, &mem);
+  for (uint32_t t = 0; t < d->n_tasks; t++) ck_time(end_of(tl, t), end_of(other, t));
+  for (uint32_t l = 0; l < p.n_links; l++) {
+    double full = (double)tl->links[l].bytes / p.links[l].bandwidth_Bps;
+    ck_assert_double_le(full, tl->links[l].active_s * (1 + 1e-9));
+  }
+}
+END_TEST
+
+/* A chain through DRAM: a load that waits for a store that waits for a compute task. */
+START_TEST(order__load_behind_a_store__runs_at_every_prefetch_under_every_policy) {
+  platform p = fx_platform(&(fx_chip){.engines = 2}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t x = fx_load(d, 1000);
+  for (int i = 0; i < 3; i++) {
+    x = fx_matmul(d, x, fx_weight(d, 1000, 1000), 1000, 1000, DAG_NO_GROUP);
+    x = fx_round_trip(d, fx_round_trip(d, x));
+  }
+  fx_matmul(d, x, fx_weight(d, 1000, 1000), 1000, 1000, DAG_NO_GROUP);
+  for (size_t i = 0; i < pol_count(); i++)
+    for (uint32_t prefetch = 0; prefetch < 4; prefetch++) {
+      timeline *tl = fx_run(FX_FLUID, d, &p, pol_at(i)->name, prefetch, false, &mem);
+      ck_assert_double_gt(tl->makespan_s, 0);
+    }
+}
+END_TEST
+
+START_TEST(dram__too_small_for_all_tensors__is_refused_with_the_numbers) {
+  dag *d = dag_new(&mem);
+  fx_load(d, 1000);
+  fx_load(d, 500);
+  platform p = fx_platform(&(fx_chip){.dram_B = 1500}, &mem),
+           q = fx_platform(&(fx_chip){.dram_B = 1499}, &mem);
+  timeline *tl;
+  err e = {0};
+  ck_assert_int_eq(fx_try(FX_FLUID, d, &p, "heft", 2, false, &tl, &mem, &e), ERR_OK);
+  ck_assert_int_eq(fx_try(FX_FLUID, d, &q, "heft", 2, false, &tl, &mem, &e), ERR_NO);
+  ck_assert_ptr_nonnull(strstr(e.msg, "'dram'"));
+  ck_assert_ptr_nonnull(strstr(e.msg, "short 1 B"));
+}
+END_TEST
+
+/* Two loads behind one that has no room: what they all wait for is room, not a channel and not
+ * their gates. */
+START_TEST(sram__loads_behind_one_without_room__wait_for_room_too) {
+  platform p = fx_platform(&(fx_chip){.channels = 4, .speed = 2e6 / 6e-4, .sram_B = 1012000}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t x = fx_load(d, 1000);
+  fx_matmul(d, x, fx_weight(d, 1000, 1000), 1000, 1000, 0);
+  fx_matmul(d, x, fx_weight(d, 1000, 1000), 1000, 1000, 0);
+  uint32_t z = fx_load(d, 1000); /* small, but behind the second weights */
+  fx_matmul(d, z, fx_weight(d, 2, 1000), 2, 1000, 0);
+  timeline *tl = fx_run((fx_backend)_i, d, &p, "heft", 9, false, &mem);
+  attribution a = attr_walk(tl, &mem);
+  ck_time(a.cause_s[ATTR_OVERHEAD], 0.0);
+  ck_assert_double_gt(a.cause_s[ATTR_WAIT_SRAM_FULL], 5e-4);
+}
+END_TEST
+
 /* A policy that never gives an engine anything to do: a defect, which must not look like success.
  */
 static int plan_nothing(const pol_input *in, pol_plan *plan, arena *a, err *e) {
@@ -404,13 +484,14 @@ int main(void) {
   tcase_add_loop_test(t, sram__room_for_one_tile__loads_wait_for_the_compute, 0, n);
   tcase_add_loop_test(t, sram__smallest_feasible__runs_and_one_byte_less_is_refused, 0, n);
   tcase_add_loop_test(t, serial__any_dag__makespan_is_the_sum_of_all_tasks, 0, n);
+  tcase_add_loop_test(t, links__loads_and_stores_on_links_of_their_own__both_count_on_the_bus, 0,
+                      n);
+  tcase_add_test(t, order__load_behind_a_store__runs_at_every_prefetch_under_every_policy);
+  tcase_add_test(t, dram__too_small_for_all_tensors__is_refused_with_the_numbers);
+  tcase_add_loop_test(t, sram__loads_behind_one_without_room__wait_for_room_too, 0, n);
   tcase_add_loop_test(t, machine__nothing_can_start__internal_error_that_says_who_waits, 0, n);
   tcase_add_loop_test(t, policy__broken_plan__is_caught_before_the_run, 0, n);
   tcase_add_test(t, groups__one_group__stays_on_one_engine_under_every_policy);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "sim/base/json.h"
+#include "tests/suite.h"
 
 static arena mem;
 static err fault;
@@ -475,9 +476,5 @@ int main(void) {
   tcase_add_test(t, out_json_f64__random_and_special__fewest_digits_that_read_back);
   tcase_add_test(t, jw__random_values__read_back_the_same);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "workloads/model.h"
+#include "tests/suite.h"
 
 static char dir[256];
 static arena mem;
@@ -261,9 +262,5 @@ int main(void) {
   tcase_add_test(t, model_print__rows_and_totals__bytes_of_the_dtype);
   tcase_add_test(t, model_print_list__all_built_in__a_line_each);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

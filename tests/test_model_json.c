@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "workloads/model.h"
+#include "tests/suite.h"
 
 static arena mem;
 static err fault;
@@ -400,9 +401,5 @@ int main(void) {
   tcase_add_test(t, model_parse__meta_faults__named_by_metas_keys);
   tcase_add_test(t, model_parse__random_mutations__refused_or_sound);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

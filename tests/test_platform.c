@@ -1,5 +1,6 @@
 /* Reading good platforms. Everything is exact: no tolerance. */
 #include "tests/platform_rig.h"
+#include "tests/suite.h"
 
 START_TEST(plat_load__shipped_file__is_valid_and_named_after_it) {
   arena a = {0};
@@ -195,9 +196,5 @@ int main(void) {
   tcase_add_test(t, plat_parse_xml__symmetrical__in_either_case);
   tcase_add_test(t, plat_parse_xml__one_way_route__is_found_one_way_only);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "tests/platform_rig.h"
+#include "tests/suite.h"
 
 /* What is replaced in GOOD, by what, the line that must be named, what must be said. */
 
@@ -439,9 +440,5 @@ int main(void) {
   tcase_add_test(t, plat_parse_xml__random_mutations__never_crash);
   tcase_add_test(t, plat_parse_xml__corpus__is_accepted_or_refused_with_a_message);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

@@ -1,5 +1,6 @@
 /* A platform in memory: overrides, checks, routes, writing. Everything is exact: no tolerance. */
 #include "tests/platform_rig.h"
+#include "tests/suite.h"
 
 /* overrides */
 
@@ -459,9 +460,5 @@ int main(void) {
   tcase_add_test(t, plat_num__random_doubles__read_back_to_the_same);
   tcase_add_test(t, plat_print__npu4__names_every_resource);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

@@ -9,6 +9,7 @@
 #include "sim/report.h"
 #include "tests/closed_form.h"
 #include "tests/fixture.h"
+#include "tests/suite.h"
 
 enum { CASES = 240 };
 
@@ -42,6 +43,7 @@ static model random_model(fx_random *r) {
              .num_key_value_heads = kv,
              .head_dim = hd,
              .vocab_size = 100,
+             .tie_word_embeddings = fx_range(r, 0, 1) == 0,
              .max_position_embeddings = 4096,
              .rms_norm_eps = 1e-5,
              .rope_theta = 1e4};
@@ -60,6 +62,16 @@ static wl_options random_options(fx_random *r) {
   o.kv_dtype = DT[fx_range(r, 0, 4)];
   o.split = (wl_split)fx_range(r, 0, WL_SPLIT_COUNT - 1);
   if (o.past == 0) o.phase = "prefill";
+  o.flash = fx_range(r, 0, 2) == 0;
+  if (fx_range(r, 0, 3) == 0) {
+    o.phase = "hybrid";
+    o.past = 0;
+    o.steps = fx_range(r, 1, 3);
+  }
+  if (fx_range(r, 0, 4) == 0) {
+    o.all = true;
+    o.layers = 4; /* as many as random_model has */
+  }
   return o;
 }
 
@@ -76,6 +88,7 @@ static fx_chip random_chip(fx_random *r) {
   c.dram_latency_s = fx_unit(r) * 2e-7;
   c.dram_efficiency = 0.5 + fx_unit(r) / 2;
   c.apart = fx_range(r, 0, 1) == 0;
+  if (fx_range(r, 0, 2) == 0) c.write_Bps = c.dram_Bps * (0.3 + fx_unit(r));
   c.channels = (uint32_t)fx_range(r, 1, 4);
   c.setup_s = fx_unit(r) * 3e-7;
   static const char *const SHAPE[] = {"1,1,1", "16,16,16", "1,64,32", "8,8,4"};
@@ -115,7 +128,8 @@ static void check_times(const random_case *c, const timeline *tl) {
     bool compute = op_kind_of((op)c->d->tasks[t].op) == OP_COMPUTE;
     est_parts alone = compute ? est_compute(&c->p, c->d, t, &k, x->resource)
                               : est_transfer(&c->p, c->d, t, &k, 0);
-    ck_assert_double_ge(x->end_s - x->start_s, alone.alone_s * (1 - 1e-9));
+    /* SimGrid's clock steps are exact to 1e-13 s (its timing precision) */
+    ck_assert_double_ge(x->end_s - x->start_s, alone.alone_s * (1 - 1e-9) - 1e-12);
     most = fmax(most, x->end_s);
   }
   ck_assert_double_eq(most, tl->makespan_s);
@@ -234,7 +248,10 @@ static dag *random_dag(fx_random *r) {
     uint32_t group = fx_range(r, 0, 2) == 0 ? (uint32_t)fx_range(r, 0, 5) : DAG_NO_GROUP;
     made[i] = fx_matmul(d, fresh ? OBS_NONE : made[from], fx_weight(d, N, K), N, K, group);
     width[i] = N;
-    if (fx_range(r, 0, 4) == 0) fx_store(d, made[i]);
+    if (fx_range(r, 0, 4) == 0)
+      fx_store(d, made[i]);
+    else if (fx_range(r, 0, 4) == 0)
+      made[i] = fx_round_trip(d, made[i]); /* a load that waits for a store */
   }
   return d;
 }
@@ -324,14 +341,13 @@ int main(void) {
   TCase *t = tcase_create("random");
   tcase_set_timeout(t, 60);
   tcase_add_checked_fixture(t, setup, teardown);
-  tcase_add_loop_test(t, run__random_case__satisfies_the_model, 0, CASES);
+  /* under the sanitizers (no SimGrid) the same code runs some twenty times slower: fewer cases */
+  int cases = fx_backends > 1 ? CASES : CASES / 6;
+  tcase_add_loop_test(t, run__random_case__satisfies_the_model, 0, cases);
   tcase_add_loop_test(t, run__random_dag__simgrid_and_fluid_agree_on_every_task, 0, 120);
-  tcase_add_loop_test(t, sram__exactly_the_peak_of_program_order__every_policy_finishes, 0, 60);
+  tcase_add_loop_test(t, sram__exactly_the_peak_of_program_order__every_policy_finishes, 0,
+                      cases / 4);
   tcase_add_test(t, link__busy_for_the_whole_run__moved_bandwidth_times_time);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

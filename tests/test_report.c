@@ -9,6 +9,7 @@
 
 #include "sim/base/json.h"
 #include "tests/report_rig.h"
+#include "tests/suite.h"
 
 #define US 1e-6
 
@@ -120,16 +121,24 @@ START_TEST(report_make__throughput__by_phase) {
   rig *g = figures();
   dag_workload *w = &g->dag->workload;
   w->batch = 3;
-  w->steps = 2;
   report r = report_make(g->tl, &g->report.bound, &g->mem);
-  ck_assert_double_eq_tol(r.tokens_per_s, 6 / (12 * US), 1e-6);
-  ck_assert_double_eq_tol(r.tpot_s, 6 * US, 1e-18);
+  ck_assert_double_eq_tol(r.tokens_per_s, 3 / (12 * US), 1e-6);
+  ck_assert_double_eq_tol(r.tpot_s, 12 * US, 1e-18);
   ck_assert_double_eq(r.ttft_s, 0);
   *w = (dag_workload){.phase = "prefill", .tokens = 512, .steps = 1, .batch = 1};
   r = report_make(g->tl, &g->report.bound, &g->mem);
   ck_assert_double_eq_tol(r.tokens_per_s, 512 / (12 * US), 1e-6);
   ck_assert_double_eq_tol(r.ttft_s, 12 * US, 1e-18);
   ck_assert_double_eq(r.tpot_s, 0);
+  /* hybrid: the prefill is task 0, the two decode steps all that ends after it */
+  *w = (dag_workload){.phase = "hybrid", .tokens = 512, .steps = 2, .batch = 3};
+  for (uint32_t t = 1; t < g->dag->n_tasks; t++) g->dag->tasks[t].step = 1;
+  double first = g->tl->records[0].end_s;
+  r = report_make(g->tl, &g->report.bound, &g->mem);
+  ck_assert_double_gt(first, 0);
+  ck_assert_double_eq_tol(r.ttft_s, first, 1e-18);
+  ck_assert_double_eq_tol(r.tpot_s, (12 * US - first) / 2, 1e-18);
+  ck_assert_double_eq_tol(r.tokens_per_s, 6 / (12 * US - first), 1e-6);
   rig_free(g);
 }
 END_TEST
@@ -429,9 +438,5 @@ int main(void) {
   tcase_add_test(t, report_summary__many_engines__one_line);
   tcase_add_test(t, report_summary__nothing_ran__no_nan);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

@@ -4,6 +4,7 @@
 
 #include "sim/sram.h"
 #include "tests/fixture.h"
+#include "tests/suite.h"
 
 enum { PLACES = 100, CAPACITY = 1000 };
 
@@ -72,9 +73,5 @@ int main(void) {
   tcase_add_loop_test(t, sram_take__random_operations__agrees_with_brute_force, 0, 20);
   tcase_add_test(t, sram_take__at_its_planned_place__needs_no_room);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

@@ -8,6 +8,7 @@
 #include "sim/base/json.h"
 #include "tests/report_rig.h"
 #include "tests/trace_rules.h"
+#include "tests/suite.h"
 
 #define US 1e-6
 
@@ -421,9 +422,5 @@ int main(void) {
   tcase_add_loop_test(t, trace__random_runs__rules_hold, 0, 16);
   tcase_add_test(t, trace__empty_run__rules_hold);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

@@ -108,6 +108,11 @@ for dtype in f32 int8 w4a8; do
   checked --model stories15m --dtype $dtype --past 100
   checked --model stories15m --dtype $dtype --phase prefill --tokens 16 --batch 2
 done
+for split in none op head tile; do
+  checked --model stories15m --split $split --phase hybrid --tokens 20 --steps 2 --layers all
+  checked --model stories15m --split $split --phase prefill --tokens 100 --attention flash --set sram.capacity=200KiB
+done
+packed --model llama-3.2-1b --phase prefill --tokens 512
 packed --model llama-3.2-1b --past 512 --batch 2
 packed --model llama-3.2-1b --platform npu16 --layers 2
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sim/base/units.h"
+#include "tests/suite.h"
 
 /* The message must hold every one of the '|'-separated parts. */
 static void says(const err *e, int status, const char *parts) {
@@ -146,9 +147,5 @@ int main(void) {
   tcase_add_test(t, units_parse_u64__range__kept);
   tcase_add_test(t, units_print__values__few_digits_and_fitting_unit);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

@@ -1,23 +1,33 @@
-/* block.h - the workload compiler: a LLaMA step, as options describe it, becomes a task DAG.
+/* block.h - the workload compiler: a LLaMA step, or several, as options describe them, become a task DAG.
  *
- * A block is: RMSNorm, Q/K/V projections, RoPE, KV-cache append, scores (QK), three-pass softmax, weighted values (PV),
- * O projection, residual, RMSNorm, gate, up, SiLU*up, down, residual. The first block's input is loaded from DRAM and the
- * last block's output is stored; blocks between hand their activations over in SRAM.
+ * A block is: RMSNorm, Q/K/V projections, RoPE, KV-cache append, attention, O projection, residual, RMSNorm, gate, up,
+ * SiLU*up, down, residual. The first block's input is loaded from DRAM and the last block's output is stored; blocks between hand
+ * their activations over in SRAM. With all layers, the input is gathered from the embedding table by token ids, and after the last
+ * block come final norm and LM head for the last token of each sequence, and greedy sampling.
+ *
+ * Phases: decode (tokens after `past`), prefill (past 0), hybrid (a prefill of `tokens`, then `steps` decode steps of one
+ * token; KV rows stored by one step are loaded by the next). In a hybrid run without the embedding, a step's output
+ * stands for the next step's input.
  *
  * Splits (who may run in parallel):
  *   none  the whole step is one group: one engine runs it all
  *   op    each op is a group: whole ops, on one engine each
- *   head  linear layers divide by output columns into one part an engine, each part a group; attention divides by head;
- *         row-wise vector ops divide by rows (tokens) over the engines
- * Under every split a linear layer's weights stream in pieces of whole rows of the (out, in) matrix, at most
- * wl_piece_bytes() each where a row allows it: min(512 KiB, SRAM / (4 * parts that stream at the same time)), so that
- * every engine can hold the piece in use, two ahead, and SRAM keeps a quarter for activations. Pieces of the parts are
- * interleaved in program order, so that the parts end together. KV heads are loaded, appended and stored together as far as
- * that keeps tiles small: under head an engine's share of the KV heads, up to one piece; under none and op as many as
- * keep one K and one V tile within a quarter of SRAM.
+ *   head  linear layers divide by output columns into one part an engine, each part a group; attention divides by query
+ *         heads, those that share a KV head together as long as there are no fewer tasks than engines; vector ops
+ *         divide by rows or columns
+ *   tile  as head, and weights are cut in their inner dimension too: tiles of n x k of a piece's size, k chosen so that the
+ *         engines stream the fewest operand bytes (chunks.c); partial sums are handed on from tile to tile
  *
- * KV cache in DRAM: (kv heads, past + tokens, head_dim), one K and one V tensor a layer and sequence. A step loads the `past`
- * rows into a tile in SRAM, KVAppend copies the new rows behind them, and StoreKV writes the new rows back (smart-mask).
+ * SRAM. Under every split a linear layer's weights stream in pieces of whole rows (tile: of tiles) of the (out, in) matrix, at
+ * most wl_piece_bytes() each where a row allows it. Pieces of the parts are interleaved in program order, so that the
+ * parts end together. Activations that would not fit are worked on in chunks (chunks.c): the MLP by intermediate
+ * columns (partial sums of down are handed on), attention by KV heads and blocks of query rows. What is left spills: spill.h.
+ *
+ * Attention: three-pass (scores, softmax in three tasks, weighted values), or flash: K and V in blocks that fit a piece, online
+ * softmax (Dao et al. 2022), nothing of queries x keys beyond one task.
+ *
+ * KV cache in DRAM: (kv heads, rows, head_dim), one K and one V tensor a layer and sequence. A step loads the `past` rows into
+ * tiles in SRAM, KVAppend copies the new rows behind them, and StoreKV writes the new rows back (smart-mask).
  *
  * Integer dtypes: weights int8 carry one f32 scale a row, int4 one f16 per group of 32; an integer KV cache one f16 per token
  * and head. Norm weights are bf16 where activations are integers, else of the activations' dtype. */
@@ -30,7 +40,8 @@
 #define WL_SPLITS(X)                                                                               \
   X(NONE, "none", "the whole step on one engine")                                                  \
   X(OP, "op", "whole ops, each on one engine")                                                     \
-  X(HEAD, "head", "linear layers by output columns over the engines, attention by head")
+  X(HEAD, "head", "linear layers by output columns over the engines, attention by head")           \
+  X(TILE, "tile", "as head, and weights cut in two dimensions")
 
 typedef enum wl_split {
 #define X(id, name, text) WL_##id,
@@ -46,10 +57,13 @@ enum { /* limits, named in messages */
 };
 
 typedef struct wl_options {
-  const char *phase; /* "decode" or "prefill" */
-  uint64_t past, tokens, batch, layers, first_layer;
+  const char *phase; /* "decode", "prefill" or "hybrid" */
+  uint64_t past, tokens, steps, batch, layers, first_layer;
+  bool all;          /* embedding before, final norm, LM head and sampling after the layers */
   dtype weight_dtype, act_dtype, kv_dtype;
   wl_split split;
+  bool flash;
+  uint64_t tile_B;   /* the largest piece or tile of weights; 0: chosen from SRAM's size */
 } wl_options;
 
 /* What the compiler must know of the chip: how many parts, and how large a piece may be. */

@@ -10,6 +10,13 @@ static uint64_t pairs(uint64_t T, uint64_t N, uint64_t pos) {
   return rising * pos + rising * (rising + 1) / 2 + (T - rising) * N;
 }
 
+/* Visible pairs of a block of N keys from position `key` on: query t sees keys up to pos + t. */
+static uint64_t block_pairs(uint64_t T, uint64_t N, uint64_t pos, uint64_t key) {
+  uint64_t hidden =
+      key > pos ? min_u64(T, key - pos) : 0; /* queries before the block's first key */
+  return pairs(T - hidden, N, pos + hidden - key);
+}
+
 static dtype wider(dtype a, dtype b) {
   return dtype_bits(b) > dtype_bits(a) ? b : a;
 }
@@ -33,7 +40,8 @@ static void arithmetic(const dag *d, const dag_task *t, cost *c) {
   case OP_RMSNORM:
     c->vector_flops = 4 * written;
     break;
-  case OP_MATMUL: {
+  case OP_MATMUL:
+  case OP_MATMUL_ACC: {
     uint64_t T = r[0].len[0], K = r[0].len[1], N = r[1].len[0];
     c->matrix_flops = 2 * T * N * K;
     c->mnk[0] = T, c->mnk[1] = N, c->mnk[2] = K;
@@ -66,6 +74,26 @@ static void arithmetic(const dag *d, const dag_task *t, cost *c) {
     c->mnk[0] = T, c->mnk[1] = hd, c->mnk[2] = N;
     break;
   }
+  case OP_FLASH:
+  case OP_FLASH_ACC: {
+    uint64_t H = w[0].len[0], T = w[0].len[1], hd = w[0].len[2], N = r[1].len[1];
+    uint64_t seen = H * block_pairs(T, N, t->pos, t->key);
+    c->matrix_flops = 2 * 2 * hd * seen;
+    c->vector_flops = 5 * seen; /* scale, maximum, subtract, exp, sum */
+    if (t->op == OP_FLASH_ACC)
+      c->vector_flops += H * T * (hd + 3); /* rescale o and l by exp(m - m') */
+    c->mnk[0] = T, c->mnk[1] = N, c->mnk[2] = hd;
+    break;
+  }
+  case OP_FLASH_NORM:
+  case OP_ARGMAX:
+    c->vector_flops = dag_view_elements(&r[0]);
+    break;
+  case OP_EMBED:
+    c->vector_flops = t->n_reads > 1 ? written : 0;
+    break;
+  case OP_COPY:
+    break;
   case OP_ADD:
     c->vector_flops = written;
     break;
@@ -86,7 +114,10 @@ cost cost_of(const dag *d, uint32_t task) {
     if (t->n_reads > 1) c.rate = wider(c.rate, tensor_dtype(d, &r[1]));
     arithmetic(d, t, &c);
   } else {
-    c.transfer_B = views_bytes(d, r, t->n_reads);
+    /* a load's writes are its DRAM side without what tells it where to look (LoadEmbed's ids) */
+    bool load = op_kind_of((op)t->op) == OP_LOAD;
+    c.transfer_B =
+        load ? views_bytes(d, r + t->n_reads, t->n_writes) : views_bytes(d, r, t->n_reads);
   }
   return c;
 }
@@ -112,7 +143,14 @@ cost_totals cost_sum(const dag *d) {
     const dag_view *v = load ? dag_reads(d, t) : dag_writes(d, t);
     size_t n = load ? t->n_reads : t->n_writes;
     *(load ? &s.load : &s.store) += 1;
+    if (t->op == OP_SPILL || t->op == OP_FILL) {
+      uint64_t bytes = dag_view_bytes(d, &v[0]);
+      *(load ? &s.dram_read : &s.dram_write) += bytes;
+      s.spill += bytes;
+      continue;
+    }
     for (size_t j = 0; j < n; j++) {
+      if (d->tensors[v[j].tensor].space != DAG_DRAM) continue; /* LoadEmbed's ids */
       uint64_t bytes = dag_view_bytes(d, &v[j]);
       *(load ? &s.dram_read : &s.dram_write) += bytes;
       switch ((dag_role)d->tensors[v[j].tensor].role) {

@@ -81,7 +81,9 @@ typedef struct dag_task {
   const char *name; /* "L0.q_proj 2/4": layer, what, part; without the op's name */
   uint32_t group;
   uint32_t layer;
+  uint32_t step;   /* hybrid: 0 the prefill, then the decode steps */
   uint32_t pos;    /* RoPE and attention: position of the first query row */
+  uint32_t key;    /* flash attention: position of the first key row */
   uint32_t view0;  /* reads are views[view0 .. +n_reads-1], writes the n_writes behind them */
   uint64_t dep0;   /* deps[dep0 .. +n_deps-1], ascending */
   uint32_t n_deps;

@@ -130,6 +130,16 @@ static int check_record(const check *c, uint32_t task) {
 static const char *const SIGNATURE[OP_COUNT] = {
     [OP_RMSNORM] = "x(T,C) w(C) > y(T,C)",
     [OP_MATMUL] = "x(T,K) w(N,K) ?scales(N|N,G) > y(T,N)",
+    [OP_MATMUL_ACC] = "x(T,K) w(N,K) ?scales(N|N,G) sum(T,N) > y(T,N)",
+    [OP_FLASH] = "q(T,C) k(m,N,d) v(m,N,d) ?scales(m,N|m,N,1) ?scales(m,N|m,N,1) > o(H,T,d) "
+                 "max(H,T) sum(H,T)",
+    [OP_FLASH_ACC] = "q(T,C) k(m,N,d) v(m,N,d) ?scales(m,N|m,N,1) ?scales(m,N|m,N,1) o(H,T,d) "
+                     "max(H,T) sum(H,T) > "
+                     "o(H,T,d) max(H,T) sum(H,T)",
+    [OP_FLASH_NORM] = "o(H,T,d) sum(H,T) > y(T,C)",
+    [OP_COPY] = "x(=) > y(=)",
+    [OP_EMBED] = "rows(T,C) ?scales(T|T,G) > y(T,C)",
+    [OP_ARGMAX] = "logits(T,N) > id(T,1)",
     [OP_ROPE] = "x(T,C) > y(T,C)",
     [OP_KVAPPEND] = "rows(T,C) > tile(m,T,d) ?scales(m,T|m,T,1)",
     [OP_QK] = "q(T,C) k(m,N,d) ?scales(m,N|m,N,1) > s(H,T,N)",
@@ -207,6 +217,18 @@ static bool operand_fits(const check *c, const dag_view *v, const char *word, sh
   }
 }
 
+static bool is_scale(const check *c, const dag_view *v) {
+  return tensor_of(c, v)->role == DAG_SCALE;
+}
+
+/* Further operands of the same side: then an optional one is told by its role, else it is whatever
+ * is left. */
+static bool more_to_come(const char *rest) {
+  rest += rest[0] == ' ';
+  while (*rest == '?') rest += strcspn(rest, " "), rest += *rest == ' ';
+  return *rest != '\0' && *rest != '>';
+}
+
 static int check_signature(const check *c, uint32_t task, shapes *s) {
   const dag_task *t = &c->d->tasks[task];
   const dag_view *v = dag_reads(c->d, t);
@@ -217,7 +239,7 @@ static int check_signature(const check *c, uint32_t task, shapes *s) {
     if (divider && used != side_end) break;
     if (divider) {
       side_end = total;
-    } else if (used < side_end) {
+    } else if (used < side_end && !(optional && more_to_come(word + n) && !is_scale(c, &v[used]))) {
       if (!operand_fits(c, &v[used], word, s)) return wrong_shape(c, task, used, s);
       used++;
     } else if (!optional) {
@@ -265,13 +287,19 @@ static int check_relations(const check *c, uint32_t task, const shapes *s) {
     if (C != m * d)
       return fail(c, task, "%" PRIu64 " columns are not %" PRIu64 " heads of %" PRIu64, C, m, d);
     return t->n_writes < 2 ? ERR_OK : check_scales(c, task, &w[1], &w[0], false);
+  case OP_FLASH:
+  case OP_FLASH_ACC:
+  case OP_FLASH_NORM:
   case OP_QK:
   case OP_PV:
     if (C != H * d)
       return fail(c, task, "%" PRIu64 " columns are not %" PRIu64 " heads of %" PRIu64, C, H, d);
-    if (H % m != 0)
+    if (t->op != OP_FLASH_NORM && H % m != 0)
       return fail(c, task, "%" PRIu64 " heads do not share %" PRIu64 " KV heads evenly", H, m);
+    if (t->op != OP_QK && t->op != OP_PV) return ERR_OK;
     return t->n_reads < 3 ? ERR_OK : check_scales(c, task, &r[2], &r[1], false);
+  case OP_MATMUL_ACC:
+    return t->n_reads < 4 ? ERR_OK : check_scales(c, task, &r[2], &r[1], true);
   case OP_MATMUL:
     return t->n_reads < 3 ? ERR_OK : check_scales(c, task, &r[2], &r[1], true);
   default:
@@ -320,11 +348,22 @@ static int check_transfer(const check *c, uint32_t task) {
   const dag_view *r = dag_reads(c->d, t), *w = dag_writes(c->d, t);
   if (t->group != DAG_NO_GROUP)
     return fail(c, task, "it has a group, but groups share an engine and DMA runs this task");
-  if (t->n_reads != t->n_writes)
+  if (t->op == OP_LOAD_EMBED) {
+    const dag_view *ids = &r[t->n_reads - 1];
+    if (t->n_reads != t->n_writes + 1)
+      return fail(
+          c, task,
+          "it reads %u and writes %u operands; it reads the table, its scales if any, and the ids",
+          t->n_reads, t->n_writes);
+    if (tensor_of(c, ids)->space != DAG_SRAM || tensor_of(c, ids)->dtype != DT_INT32 ||
+        ids->len[0] != w[0].len[0])
+      return fail(c, task, "ids '%.200s' must be int32 in sram, one a row that is gathered",
+                  tensor_of(c, ids)->name);
+  } else if (t->n_reads != t->n_writes)
     return fail(c, task,
                 "it reads %u and writes %u operands; a transfer copies each read to one write",
                 t->n_reads, t->n_writes);
-  for (uint32_t i = 0; i < t->n_reads; i++) {
+  for (uint32_t i = 0; i < t->n_writes; i++) {
     const dag_tensor *from = tensor_of(c, &r[i]), *to = tensor_of(c, &w[i]);
     if (check_spaces(c, task, i)) return c->e->status;
     char a[64], b[64];
@@ -353,9 +392,13 @@ static double flops_bound(const dag *d, const dag_task *t) {
   const dag_view *r = dag_reads(d, t), *w = dag_writes(d, t);
   switch ((op)t->op) {
   case OP_MATMUL:
+  case OP_MATMUL_ACC:
     return 2 * (double)dag_view_elements(&w[0]) * r[0].len[1];
   case OP_QK:
     return (double)dag_view_elements(&w[0]) * (2 * (double)r[1].len[2] + 1);
+  case OP_FLASH:
+  case OP_FLASH_ACC:
+    return (double)dag_view_elements(&w[0]) * (4 * (double)r[1].len[1] + 8);
   case OP_PV:
     return (double)dag_view_elements(&r[0]) * 2 * r[1].len[2];
   default:

@@ -113,8 +113,8 @@ typedef struct range {
 typedef struct cutter {
   hazards *h;
   haz_write *w;
-  range *todo;
-  size_t n_todo;
+  range *open;
+  size_t n_open;
 } cutter;
 
 static bool spend(hazards *h, uint64_t steps) {
@@ -137,7 +137,7 @@ static bool cut(cutter *c, range r, int dim) {
       continue;
     }
     if (i == r.n && from == 0) return false;
-    if (i - from > 1) c->todo[c->n_todo++] = (range){r.begin + from, i - from};
+    if (i - from > 1) c->open[c->n_open++] = (range){r.begin + from, i - from};
     from = i;
     if (i < r.n) reach = view_end(w[i].view, dim);
   }
@@ -159,10 +159,10 @@ static haz_verdict compare_all(cutter *c, range r, haz_write pair[2]) {
 }
 
 static haz_verdict separate(cutter *c, size_t n, haz_write pair[2]) {
-  c->todo[0] = (range){0, n};
-  c->n_todo = n > 1;
-  while (c->n_todo > 0) {
-    range r = c->todo[--c->n_todo];
+  c->open[0] = (range){0, n};
+  c->n_open = n > 1;
+  while (c->n_open > 0) {
+    range r = c->open[--c->n_open];
     bool parted = false;
     for (int dim = 0; dim < DAG_RANK && !parted; dim++) {
       if (!spend(c->h, SORT_STEPS * r.n)) return HAZ_TANGLED;
@@ -176,7 +176,7 @@ static haz_verdict separate(cutter *c, size_t n, haz_write pair[2]) {
 
 haz_verdict haz_find_double(hazards *h, haz_write pair[2]) {
   arena scratch = {0};
-  cutter c = {.h = h, .todo = ARENA_NEW(&scratch, range, h->n_writes + 1)};
+  cutter c = {.h = h, .open = ARENA_NEW(&scratch, range, h->n_writes + 1)};
   haz_write *copy = ARENA_NEW(&scratch, haz_write, h->n_writes);
   if (h->n_writes > 0) memcpy(copy, h->writes, h->n_writes * sizeof *copy);
   haz_verdict v = HAZ_NONE;

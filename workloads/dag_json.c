@@ -81,6 +81,8 @@ static void write_task(jw *w, const dag *d, uint32_t id) {
   jw_u64(w, "layer", t->layer);
   if (t->group != DAG_NO_GROUP) jw_u64(w, "group", t->group);
   jw_u64(w, "pos", t->pos);
+  if (t->step > 0) jw_u64(w, "step", t->step);
+  if (t->key > 0) jw_u64(w, "key", t->key);
   jw_array(w, "reads");
   for (uint32_t i = 0; i < t->n_reads; i++) write_view(w, d, dag_reads(d, t) + i);
   jw_end(w);

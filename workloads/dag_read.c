@@ -424,6 +424,8 @@ static int read_task(reader *r, const json *obj, size_t index, size_t n_tasks) {
       get_u32(r, obj, ctx, "layer", false, UINT32_MAX - 1, &t.t.layer) ||
       get_u32(r, obj, ctx, "group", false, n_tasks - 1, &t.t.group) ||
       get_u32(r, obj, ctx, "pos", false, MAX_POS, &t.t.pos) ||
+      get_u32(r, obj, ctx, "key", false, MAX_POS, &t.t.key) ||
+      get_u32(r, obj, ctx, "step", false, MAX_POS, &t.t.step) ||
       read_views(r, obj, ctx, "reads", &t.t.n_reads) ||
       read_views(r, obj, ctx, "writes", &t.t.n_writes) || read_deps(r, obj, ctx, &t))
     return r->e->status;

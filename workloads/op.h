@@ -3,6 +3,7 @@
  *
  *   RMSNorm      y[t,i] = x[t,i] * w[i] / sqrt(mean_i(x[t,i]^2) + eps)         reads x, w          writes y
  *   MatMul       y[t,o] = sum_i x[t,i] * w[o,i]                                 reads x, w[, scales] writes y
+ *   MatMulAcc    y[t,o] += sum_i x[t,i] * w[o,i], over a part of i               reads x, w[, scales], y  writes y
  *   RoPE         rotates pairs of each head by position (task.pos + t)          reads x             writes y
  *   KVAppend     copies new rows into the cache tile behind the past ones       reads k or v        writes tile
  *   QK           s[h,t,j] = q[t,h,:] . k[h/g,j,:] / sqrt(head_dim), causal      reads q, k tile     writes s
@@ -10,8 +11,16 @@
  *   SoftmaxExp   e[h,t,j] = exp(s - m), l[h,t] = sum_j e                        reads s, m          writes e, l
  *   SoftmaxNorm  p[h,t,j] = e / l                                               reads e, l          writes p
  *   PV           o[t,h,:] = sum_j p[h,t,j] * v[h/g,j,:]                         reads p, v tile     writes o
+ *   FlashAttn    one block of keys j of online softmax: s = q.k / sqrt(head_dim), m' = max(m, max_j s),
+ *                l' = l e^(m-m') + sum_j e^(s-m'), o' = o e^(m-m') + sum_j e^(s-m') v     reads q, k, v[, scales]  writes o, m, l
+ *   FlashAttnAcc the same, on top of the state of earlier blocks                reads q, k, v[, scales], o, m, l  writes o, m, l
+ *   FlashNorm    y = o / l                                                      reads o, l          writes y
  *   Add          y = a + b                                                      reads a, b          writes y
  *   SiLUMul      y = gate / (1 + exp(-gate)) * up                               reads gate, up      writes y
+ *   Copy         y = x                                                          reads x             writes y
+ *   Embed        y[t,:] = the embedding row of token t, in the activations' dtype   reads rows[, scales] writes y
+ *   ArgMax       id[b] = the index of the largest logit                          reads logits        writes id
+ *   LoadEmbed    gathers the rows of the embedding table that the token ids name; reads table (as many rows), ids
  *   Load*, Store*  a copy between DRAM and SRAM by DMA; reads views, writes views of the same shapes
  *   Move           the same between two SRAMs
  *
@@ -25,6 +34,7 @@ typedef enum op_kind { OP_COMPUTE, OP_LOAD, OP_STORE, OP_MOVE, OP_KIND_COUNT } o
 #define OPS(X)                                                                                     \
   X(RMSNORM, "RMSNorm", OP_COMPUTE, "vector", "root-mean-square normalisation")                    \
   X(MATMUL, "MatMul", OP_COMPUTE, "matmul", "linear layer, or a piece of its output columns")      \
+  X(MATMUL_ACC, "MatMulAcc", OP_COMPUTE, "matmul", "adds a part of a linear layer's inner dimension")  \
   X(ROPE, "RoPE", OP_COMPUTE, "vector", "rotary position embedding of queries or keys")            \
   X(KVAPPEND, "KVAppend", OP_COMPUTE, "vector", "copies new K or V rows into the cache tile")      \
   X(QK, "QK", OP_COMPUTE, "matmul", "attention scores: dot products of queries with keys, scaled") \
@@ -32,13 +42,22 @@ typedef enum op_kind { OP_COMPUTE, OP_LOAD, OP_STORE, OP_MOVE, OP_KIND_COUNT } o
   X(SOFTMAX_EXP, "SoftmaxExp", OP_COMPUTE, "vector", "softmax pass 2: exp(s - max) and its sum")   \
   X(SOFTMAX_NORM, "SoftmaxNorm", OP_COMPUTE, "vector", "softmax pass 3: division by the sum")      \
   X(PV, "PV", OP_COMPUTE, "matmul", "attention output: probabilities times values")                \
+  X(FLASH, "FlashAttn", OP_COMPUTE, "matmul", "attention over the first block of keys, online softmax") \
+  X(FLASH_ACC, "FlashAttnAcc", OP_COMPUTE, "matmul", "attention over a further block of keys")        \
+  X(FLASH_NORM, "FlashNorm", OP_COMPUTE, "vector", "division by the online softmax's sum")            \
   X(ADD, "Add", OP_COMPUTE, "vector", "residual addition")                                         \
   X(SILU_MUL, "SiLUMul", OP_COMPUTE, "vector", "SiLU(gate) times up")                              \
+  X(COPY, "Copy", OP_COMPUTE, "vector", "copies rows")                                               \
+  X(EMBED, "Embed", OP_COMPUTE, "vector", "embedding rows to activations")                            \
+  X(ARGMAX, "ArgMax", OP_COMPUTE, "vector", "greedy sampling: index of the largest logit")            \
   X(LOAD_WEIGHT, "LoadWeight", OP_LOAD, "load", "weights (and their scales), DRAM to SRAM")        \
   X(LOAD_KV, "LoadKV", OP_LOAD, "load", "past rows of the K or V cache, DRAM to SRAM")             \
   X(LOAD_ACT, "LoadAct", OP_LOAD, "load", "input activations, DRAM to SRAM")                       \
+  X(LOAD_EMBED, "LoadEmbed", OP_LOAD, "load", "embedding rows of given tokens, DRAM to SRAM")         \
+  X(FILL, "Fill", OP_LOAD, "load", "spilled activations, back from DRAM")                             \
   X(STORE_KV, "StoreKV", OP_STORE, "store", "new rows of the K or V cache, SRAM to DRAM")          \
-  X(STORE_ACT, "StoreAct", OP_STORE, "store", "output activations, SRAM to DRAM")       \
+  X(STORE_ACT, "StoreAct", OP_STORE, "store", "output activations, SRAM to DRAM")                 \
+  X(SPILL, "Spill", OP_STORE, "store", "activations that do not fit SRAM, to DRAM")       \
   X(MOVE_SRAM, "Move", OP_MOVE, "move", "a copy from one SRAM to another")
 
 typedef enum op {

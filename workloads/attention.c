@@ -1,0 +1,279 @@
+/* Attention of one layer: RoPE, KV cache, and three-pass or flash attention, by chunks of KV heads.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "workloads/build.h"
+
+/* Groups of the ops that attention consists of: one each under `op`. */
+typedef struct groups {
+  uint32_t rope_q, rope_k, append_k, append_v, qk, max, exp, norm, pv, flash, flash_norm;
+} groups;
+
+/* Chunk of KV heads kv0 .. kv0+n_kv-1 of sequence `seq`, and its tiles of keys key0 .. key0+keys-1.
+ */
+typedef struct chunk {
+  groups g;
+  const columns *q, *k, *v, *out;
+  uint64_t seq, kv0, n_kv, key0, keys;
+  uint32_t q_rope, k_rope;
+  uint64_t q_head0; /* q_rope's column 0 is this head's */
+  uint32_t k_tile, v_tile, k_scale, v_scale;
+} chunk;
+
+/* Online softmax so far, of some heads and rows: weighted values, maximum, sum. */
+typedef struct flash_state {
+  dag_view v[3];
+} flash_state;
+
+static groups make_groups(build *b) {
+  groups g;
+  uint32_t *all[] = {&g.rope_q, &g.rope_k, &g.append_k, &g.append_v, &g.qk,        &g.max,
+                     &g.exp,    &g.norm,   &g.pv,       &g.flash,    &g.flash_norm};
+  bool flash = b->o->flash;
+  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+    bool used = i < 4 || (i < 9) == !flash;
+    if (used) build_op(b);
+    *all[i] = used ? b->op_group : DAG_NO_GROUP;
+  }
+  return g;
+}
+
+/* ".b1.h3", ".h0-7": what of how much; "" for all heads of the only sequence. */
+static const char *head_label(build *b, const chunk *t, uint64_t h, uint64_t n, uint64_t of) {
+  char seq[32] = "";
+  if (b->o->batch > 1) snprintf(seq, sizeof seq, ".b%" PRIu64, t->seq);
+  if (n == of) return arena_printf(b->a, "%s", seq);
+  if (n == 1) return arena_printf(b->a, "%s.h%" PRIu64, seq, h);
+  return arena_printf(b->a, "%s.h%" PRIu64 "-%" PRIu64, seq, h, h + n - 1);
+}
+
+static const char *span_label(build *b, const char *what, uint64_t lo, uint64_t n, uint64_t of) {
+  if (n == of) return "";
+  return arena_printf(b->a, " %s %" PRIu64 ":%" PRIu64, what, lo, lo + n);
+}
+
+void attention_cache(build *b, kv_cache *c, uint64_t rows) {
+  uint64_t dim[3] = {b->m->num_key_value_heads, rows, b->m->head_dim}, batch = b->o->batch;
+  c->k = ARENA_NEW(b->a, uint32_t, batch), c->v = ARENA_NEW(b->a, uint32_t, batch);
+  c->k_scale = ARENA_NEW(b->a, uint32_t, batch), c->v_scale = ARENA_NEW(b->a, uint32_t, batch);
+  for (uint64_t s = 0; s < batch; s++)
+    for (int i = 0; i < 2; i++) {
+      const char *seq = batch > 1 ? arena_printf(b->a, ".b%" PRIu64, s) : "";
+      char which = i == 0 ? 'k' : 'v';
+      dim[2] = b->m->head_dim;
+      (i == 0 ? c->k : c->v)[s] =
+          dag_add_tensor(b->d, arena_printf(b->a, "L%u.%c_cache%s", b->layer, which, seq), DAG_DRAM,
+                         DAG_KV, b->o->kv_dtype, 3, dim);
+      dim[2] = 1;
+      if (build_integer(b->o->kv_dtype))
+        (i == 0 ? c->k_scale : c->v_scale)[s] =
+            dag_add_tensor(b->d, arena_printf(b->a, "L%u.%c_scale%s", b->layer, which, seq),
+                           DAG_DRAM, DAG_SCALE, DT_F16, 3, dim);
+    }
+}
+
+size_t attention_cuts(build *b, uint64_t head_cols, uint64_t **cuts) {
+  size_t n = 0;
+  if (!b->c.segments) return 0;
+  *cuts = ARENA_NEW(b->a, uint64_t, b->m->num_key_value_heads);
+  for (uint64_t kv = b->c.kv_heads; kv < b->m->num_key_value_heads; kv += b->c.kv_heads)
+    (*cuts)[n++] = kv * head_cols;
+  return n;
+}
+
+/* One tile of K or V: loads the past rows, appends the new ones, stores them. (n_kv, keys,
+ * head_dim) */
+static uint32_t make_tile(build *b, const chunk *t, bool is_k, uint32_t *scale) {
+  const kv_cache *c = &b->cache[b->layer];
+  uint64_t hd = b->m->head_dim, past = b->past, end = t->key0 + t->keys;
+  uint64_t loaded = end < past       ? t->keys
+                    : past > t->key0 ? past - t->key0
+                                     : 0,
+           fresh_n = t->keys - loaded;
+  uint32_t dram = (is_k ? c->k : c->v)[t->seq],
+           dram_scale = (is_k ? c->k_scale : c->v_scale)[t->seq];
+  bool scaled = build_integer(b->o->kv_dtype);
+  size_t operands = scaled ? 2 : 1;
+  char kind = is_k ? 'k' : 'v';
+  const char *label =
+      arena_printf(b->a, "%s%s", head_label(b, t, t->kv0, t->n_kv, b->m->num_key_value_heads),
+                   span_label(b, "keys", t->key0, t->keys, b->kv_rows));
+  const char *name = build_name(b, "%c_tile%s", kind, label);
+  uint32_t tile = dag_add_tensor(b->d, name, DAG_SRAM, DAG_KV, b->o->kv_dtype, 3,
+                                 (uint64_t[]){t->n_kv, t->keys, hd});
+  if (scaled)
+    *scale = dag_add_tensor(b->d, arena_printf(b->a, "%s.scale", name), DAG_SRAM, DAG_SCALE, DT_F16,
+                            3, (uint64_t[]){t->n_kv, t->keys, 1});
+  if (loaded > 0) {
+    dag_view from[2] = {build_box3(b, dram, t->kv0, t->n_kv, t->key0, loaded)};
+    dag_view to[2] = {build_box3(b, tile, 0, t->n_kv, 0, loaded)};
+    if (scaled) {
+      from[1] = build_box3(b, dram_scale, t->kv0, t->n_kv, t->key0, loaded);
+      to[1] = build_box3(b, *scale, 0, t->n_kv, 0, loaded);
+    }
+    build_emit(b, OP_LOAD_KV, build_name(b, "%c_cache%s", kind, label), DAG_NO_GROUP, from,
+               operands, to, operands);
+  }
+  if (fresh_n == 0) return tile;
+  uint64_t row = t->key0 + loaded - past; /* of the step's new rows */
+  columns k_rope = columns_one(b, t->k_rope);
+  dag_view src =
+      is_k ? columns_view(b, &k_rope, row, fresh_n, 0, t->n_kv * hd)
+           : columns_view(b, t->v, t->seq * b->tokens + row, fresh_n, t->kv0 * hd, t->n_kv * hd);
+  dag_view fresh[2] = {build_box3(b, tile, 0, t->n_kv, loaded, fresh_n)};
+  dag_view home[2] = {build_box3(b, dram, t->kv0, t->n_kv, t->key0 + loaded, fresh_n)};
+  if (scaled) {
+    fresh[1] = build_box3(b, *scale, 0, t->n_kv, loaded, fresh_n);
+    home[1] = build_box3(b, dram_scale, t->kv0, t->n_kv, t->key0 + loaded, fresh_n);
+  }
+  build_emit(b, OP_KVAPPEND, build_name(b, "%c_append%s", kind, label),
+             is_k ? t->g.append_k : t->g.append_v, &src, 1, fresh, operands);
+  build_emit(b, OP_STORE_KV, build_name(b, "%c_cache%s", kind, label), DAG_NO_GROUP, fresh,
+             operands, home, operands);
+  return tile;
+}
+
+/* RoPE of n heads from h on, out of the segment `x`, into a new tensor (tokens, n * head_dim). */
+static uint32_t rope(build *b, const chunk *t, const char *what, const columns *x, uint64_t h,
+                     uint64_t n, uint64_t of, uint32_t group) {
+  uint64_t T = b->tokens, hd = b->m->head_dim;
+  const char *name = build_name(b, "%s%s", what, head_label(b, t, h, n, of));
+  uint32_t y = build_act(b, name, T, n * hd);
+  dag_view from = columns_view(b, x, t->seq * T, T, h * hd, n * hd), to = dag_all(b->d, y);
+  build_emit_at(b, OP_ROPE, name, group, b->past, 0, &from, 1, &to, 1);
+  return y;
+}
+
+/* The part of a tile that query heads h .. h+n-1 read, its first `keys` keys. */
+static dag_view tile_part(const build *b, const chunk *t, uint32_t tile, uint64_t h, uint64_t n,
+                          uint64_t keys) {
+  uint64_t share = b->m->num_attention_heads / b->m->num_key_value_heads;
+  return build_box3(b, tile, h / share - t->kv0, n / share > 0 ? n / share : 1, 0, keys);
+}
+
+static dag_view new_view(build *b, const char *name, dtype dt, uint32_t rank, const uint64_t *dim) {
+  return dag_all(b->d, dag_add_tensor(b->d, name, DAG_SRAM, DAG_ACT, dt, rank, dim));
+}
+
+/* Three-pass attention of heads h .. h+n-1, query rows r .. r+rn-1, over all keys that the last of
+ * them sees. */
+static void three_pass(build *b, const chunk *t, uint64_t h, uint64_t n, uint64_t r, uint64_t rn) {
+  static const char *const WHAT[6] = {"scores",      "softmax_max",  "softmax_exp",
+                                      "softmax_sum", "softmax_prob", "attn_out"};
+  uint64_t T = b->tokens, hd = b->m->head_dim, keys = b->past + r + rn, full[3] = {n, rn, keys};
+  const char *label = arena_printf(b->a, "%s%s", head_label(b, t, h, n, b->m->num_attention_heads),
+                                   span_label(b, "rows", r, rn, T)),
+             *name[6];
+  dag_view s[5];
+  for (int i = 0; i < 6; i++) name[i] = build_name(b, "%s%s", WHAT[i], label);
+  for (int i = 0; i < 5; i++)
+    s[i] = new_view(b, name[i], b->o->act_dtype, i == 1 || i == 3 ? 2 : 3, full);
+  dag_view q = build_box2(b, t->q_rope, r, rn, (h - t->q_head0) * hd, n * hd);
+  dag_view qk[3] = {q, tile_part(b, t, t->k_tile, h, n, keys)};
+  dag_view pv[3] = {s[4], tile_part(b, t, t->v_tile, h, n, keys)};
+  size_t operands = 2;
+  if (build_integer(b->o->kv_dtype)) {
+    qk[operands] = tile_part(b, t, t->k_scale, h, n, keys);
+    pv[operands++] = tile_part(b, t, t->v_scale, h, n, keys);
+  }
+  dag_view out_view = columns_view(b, t->out, t->seq * T + r, rn, h * hd, n * hd);
+  uint64_t pos = b->past + r;
+  build_emit_at(b, OP_QK, name[0], t->g.qk, pos, 0, qk, operands, &s[0], 1);
+  build_emit_at(b, OP_SOFTMAX_MAX, name[1], t->g.max, pos, 0, &s[0], 1, &s[1], 1);
+  build_emit_at(b, OP_SOFTMAX_EXP, name[2], t->g.exp, pos, 0, s, 2, &s[2], 2);
+  build_emit_at(b, OP_SOFTMAX_NORM, name[4], t->g.norm, pos, 0, &s[2], 2, &s[4], 1);
+  build_emit_at(b, OP_PV, name[5], t->g.pv, pos, 0, pv, operands, &out_view, 1);
+}
+
+/* One block of keys of flash attention on top of `state` (o, m, l; by head and rows), which it
+ * replaces. */
+static void flash_block(build *b, const chunk *t, uint64_t h, uint64_t n, uint64_t r, uint64_t rn,
+                        flash_state *state) {
+  uint64_t T = b->tokens, hd = b->m->head_dim, end = b->past + r + rn, last_key = t->key0 + t->keys;
+  uint64_t keys = (last_key < end ? last_key : end) - t->key0, full[3] = {n, rn, hd},
+           pos = b->past + r;
+  const char *head = head_label(b, t, h, n, b->m->num_attention_heads);
+  const char *rows = span_label(b, "rows", r, rn, T),
+             *block_name = span_label(b, "keys", t->key0, t->keys, b->kv_rows);
+  dag_view in[8] = {build_box2(b, t->q_rope, r, rn, (h - t->q_head0) * hd, n * hd),
+                    tile_part(b, t, t->k_tile, h, n, keys), tile_part(b, t, t->v_tile, h, n, keys)};
+  size_t n_in = 3;
+  if (build_integer(b->o->kv_dtype)) {
+    in[n_in++] = tile_part(b, t, t->k_scale, h, n, keys);
+    in[n_in++] = tile_part(b, t, t->v_scale, h, n, keys);
+  }
+  bool first = t->key0 == 0;
+  for (int i = 0; i < 3 && !first; i++) in[n_in++] = state->v[i];
+  static const char *const WHAT[3] = {"flash_out", "flash_max", "flash_sum"};
+  for (int i = 0; i < 3; i++)
+    state->v[i] = new_view(b, build_name(b, "%s%s%s%s", WHAT[i], head, rows, block_name), DT_F32,
+                           i == 0 ? 3 : 2, full);
+  build_emit_at(b, first ? OP_FLASH : OP_FLASH_ACC,
+                build_name(b, "attn%s%s%s", head, rows, block_name), t->g.flash, pos, t->key0, in,
+                n_in, state->v, 3);
+  if (last_key < end) return;
+  dag_view done[2] = {state->v[0], state->v[2]};
+  dag_view out_view = columns_view(b, t->out, t->seq * T + r, rn, h * hd, n * hd);
+  build_emit_at(b, OP_FLASH_NORM, build_name(b, "attn_out%s%s", head, rows), t->g.flash_norm, pos,
+                0, done, 2, &out_view, 1);
+}
+
+/* All heads of the chunk that share its tiles, `step` at a time, by blocks of query rows. */
+static void chunk_heads(build *b, chunk *t, uint64_t step, const uint32_t *q_rope,
+                        flash_state *state) {
+  uint64_t share = b->m->num_attention_heads / b->m->num_key_value_heads, T = b->tokens;
+  size_t i = 0;
+  for (uint64_t h = t->kv0 * share; h < (t->kv0 + t->n_kv) * share; h += step) {
+    t->q_rope = q_rope[(h - t->kv0 * share) / step];
+    t->q_head0 = h;
+    for (uint64_t r = 0; r < T; r += b->c.rows, i++) {
+      uint64_t rn = T - r < b->c.rows ? T - r : b->c.rows;
+      if (!b->o->flash)
+        three_pass(b, t, h, step, r, rn);
+      else if (t->key0 < b->past + r + rn) /* else the mask hides the whole block */
+        flash_block(b, t, h, step, r, rn, &state[i]);
+    }
+  }
+}
+
+/* Query heads that a task works on: all of the chunk; under head and tile those that share a KV
+ * head, as long as no engine goes without: more heads a task read the K and V tile once and cost
+ * one task's overhead. */
+static uint64_t heads_a_task(const build *b, const chunk *t) {
+  uint64_t H = b->m->num_attention_heads, share = H / b->m->num_key_value_heads;
+  if (b->o->split < WL_HEAD) return t->n_kv * share;
+  uint64_t n = share;
+  while (n > 1 && (share % n != 0 || H / n * b->o->batch < b->target->engines)) n--;
+  return n;
+}
+
+static void run_chunk(build *b, chunk *t) {
+  uint64_t H = b->m->num_attention_heads, KV = b->m->num_key_value_heads, share = H / KV;
+  uint64_t step = heads_a_task(b, t), n = t->n_kv * share / step;
+  uint64_t blocks = (b->tokens + b->c.rows - 1) / b->c.rows;
+  uint32_t *q_rope = ARENA_NEW(b->a, uint32_t, n);
+  flash_state *state = ARENA_NEW(b->a, flash_state, n * blocks);
+  t->k_rope = rope(b, t, "k_rope", t->k, t->kv0, t->n_kv, KV, t->g.rope_k);
+  for (t->key0 = 0; t->key0 < b->kv_rows; t->key0 += b->c.keys) {
+    t->keys = b->kv_rows - t->key0 < b->c.keys ? b->kv_rows - t->key0 : b->c.keys;
+    t->k_tile = make_tile(b, t, true, &t->k_scale);
+    t->v_tile = make_tile(b, t, false, &t->v_scale);
+    for (uint64_t i = 0; i < n && t->key0 == 0; i++)
+      q_rope[i] = rope(b, t, "q_rope", t->q, t->kv0 * share + i * step, step, H, t->g.rope_q);
+    chunk_heads(b, t, step, q_rope, state);
+  }
+}
+
+columns attention(build *b, const columns *q, const columns *k, const columns *v) {
+  uint32_t y = build_act(b, build_name(b, "attn_out"), b->rows, b->q_cols);
+  columns result = columns_one(b, y);
+  chunk t = {.g = make_groups(b), .q = q, .k = k, .v = v, .out = &result};
+  uint64_t KV = b->m->num_key_value_heads;
+  for (t.seq = 0; t.seq < b->o->batch; t.seq++)
+    for (t.kv0 = 0; t.kv0 < KV; t.kv0 += b->c.kv_heads) {
+      t.n_kv = KV - t.kv0 < b->c.kv_heads ? KV - t.kv0 : b->c.kv_heads;
+      run_chunk(b, &t);
+    }
+  return result;
+}

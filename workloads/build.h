@@ -1,0 +1,126 @@
+/* build.h - the inside of the compiler: the state of one compilation, and the parts that a block is
+ * put together from. step.c says what is compiled, block.c puts the parts in order, linear.c and
+ * attention.c make the tasks. Nobody else includes this; block.h is the outside. */
+#ifndef LS_BUILD_H
+#define LS_BUILD_H
+
+#include "workloads/block.h"
+
+typedef struct kv_cache {              /* of one layer: K and V of every sequence, in DRAM */
+  uint32_t *k, *v, *k_scale, *v_scale; /* by sequence; scales only for an integer cache */
+} kv_cache;
+
+/* How much is done at once; chosen by plan_chunks from SRAM's size. */
+typedef struct chunks {
+  uint64_t piece_B;  /* weights that are loaded at once */
+  uint64_t tile_k;   /* inner length of a weight tile; 0: whole rows */
+  uint64_t mlp_cols; /* intermediate columns that gate, up and down work on together */
+  uint64_t kv_heads; /* KV heads that are moved together */
+  uint64_t rows;     /* query rows that attention works on together */
+  uint64_t keys;     /* key rows in a tile: all, or a block of flash attention */
+  bool segments;     /* activations are kept in segments of columns, each with a life of its own */
+} chunks;
+
+typedef struct build {
+  const model *m;
+  const wl_options *o;
+  const wl_target *target;
+  dag *d;
+  arena *a;
+  uint32_t parts; /* of a linear layer */
+  chunks c;
+  uint64_t past, tokens; /* of the present step */
+  uint64_t rows;         /* batch * tokens */
+  uint64_t kv_rows;      /* past + tokens */
+  uint64_t q_cols, kv_cols;
+  uint32_t layer, step;
+  const char *prefix; /* "L3." or, in a run of several steps, "s2.L3." */
+  uint32_t op_group;  /* the group of the op being emitted, under none and op */
+  kv_cache *cache;    /* by layer */
+} build;
+
+/* A matrix of activations (rows, width) whose columns are kept in one or more tensors, in order. */
+typedef struct columns {
+  uint32_t *tensor;
+  uint64_t *first; /* n + 1 entries: tensor i holds columns first[i] .. first[i+1]-1 */
+  size_t n;
+} columns;
+
+/* The tensor's segment that holds columns [col, col+n), as a view of rows [row, row+rows). They
+ * must lie in one. */
+dag_view columns_view(const build *b, const columns *c, uint64_t row, uint64_t rows, uint64_t col,
+                      uint64_t n);
+
+/* Names and groups. */
+const char *build_name(build *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+const char *build_part(build *b, const char *name, uint64_t part, uint64_t parts);
+void build_op(build *b); /* begins an op: sets op_group as the split wants it */
+bool build_integer(dtype d);
+
+/* Tensors, views, tasks. */
+uint32_t build_act(build *b, const char *name, uint64_t rows, uint64_t cols);
+columns build_columns(build *b, const char *name, uint64_t width, const uint64_t *cuts,
+                      size_t n_cuts);
+dag_view build_box2(const build *b, uint32_t tensor, uint64_t row, uint64_t rows, uint64_t col,
+                    uint64_t cols);
+dag_view build_box3(const build *b, uint32_t tensor, uint64_t i, uint64_t n, uint64_t row,
+                    uint64_t rows);
+void build_emit(build *b, op o, const char *name, uint32_t group, const dag_view *reads,
+                size_t n_reads, const dag_view *writes, size_t n_writes);
+void build_emit_at(build *b, op o, const char *name, uint32_t group, uint64_t pos, uint64_t key,
+                   const dag_view *reads, size_t n_reads, const dag_view *writes, size_t n_writes);
+
+/* ---- linear.c: y = x * W^T, streamed ---- */
+
+typedef struct linear {
+  const char *name;
+  uint32_t weight, scale; /* in DRAM; scale only for integer weights */
+  uint64_t in, out;
+  uint32_t parts, *group;
+  uint64_t row0;        /* first output row of the present range, for the scales kept */
+  uint32_t *kept_scale; /* int8: scale tiles of the first inner chunk, by (piece, part) */
+  columns partial;      /* results of the inner chunks so far, by piece and part */
+  size_t n_kept;
+  uint64_t fit; /* rows of a piece: the same in every inner chunk */
+} linear;
+
+/* The layer's weights, in DRAM; `table` reuses a tensor (tied embedding) where it is not
+ * DAG_NO_TENSOR. */
+#define DAG_NO_TENSOR UINT32_MAX
+linear linear_new(build *b, const char *what, uint64_t in, uint64_t out_rows, uint32_t table,
+                  uint32_t table_scale);
+
+/* One product: output columns [row0, row0+n) of y from columns [k0, k0+kn) of the input; x holds
+ * the input's columns from k0 on, in rows [x_row, x_row + x_rows). Inner chunks of the same range
+ * come in order: `first` starts y, `last` writes it; those between keep partial sums in tiles of
+ * their own. `tag` is put into names ("" or " chunk 2/12"). */
+typedef struct linear_range {
+  uint64_t row0, n, k0, kn;
+  const columns *x;
+  uint64_t x_row, x_rows;
+  const columns *y;
+  uint64_t y_first; /* y's column 0 is the layer's output column y_first */
+  bool first, last;
+  const char *tag;
+} linear_range;
+void linear_run(build *b, linear *l, const linear_range *r);
+
+/* The whole layer at once. */
+columns linear_all(build *b, const char *what, const columns *x, uint64_t in, uint64_t out_cols,
+                   const uint64_t *cuts, size_t n_cuts);
+
+/* ---- attention.c ---- */
+columns attention(build *b, const columns *q, const columns *k, const columns *v);
+/* Where q, k and v must be cut so that a chunk of heads lies in one segment. */
+size_t attention_cuts(build *b, uint64_t head_cols, uint64_t **cuts);
+void attention_cache(build *b, kv_cache *c, uint64_t rows);
+
+/* ---- block.c ---- */
+uint32_t block_norm(build *b, const char *what, const columns *x, uint64_t row, uint64_t rows);
+columns block(build *b, const columns *x);
+columns columns_one(build *b, uint32_t tensor);
+
+/* ---- chunks.c ---- */
+chunks chunks_plan(const build *b);
+
+#endif

@@ -1,0 +1,21 @@
+/* spill.h - what does not fit SRAM goes to DRAM and comes back: a pass over a compiled DAG.
+ *
+ * It plays the tasks one after the other in program order and keeps the bytes held within a budget.
+ * Where they would not fit, the buffer whose next use is farthest away makes room (Belady 1966): a
+ * buffer that a load brought is simply dropped and loaded again before its next use; any other is
+ * stored (Spill) and brought back (Fill). Buffers that are not complete yet stay. The next use
+ * reads a new tensor, so every element is still written once.
+ *
+ * The budget is all of SRAM if the DAG needs it, and less where it can do with less, so that
+ * engines have room to work side by side: the smallest of full, 7/8, 3/4 capacity whose traffic is
+ * no more than 1/16 above the traffic at full. A DAG that fits the budget is returned as it is.
+ * Where one task's own operands do not fit, nothing can help: the pass leaves the task alone, and
+ * admission refuses it with the numbers. */
+#ifndef LS_SPILL_H
+#define LS_SPILL_H
+
+#include "workloads/dag.h"
+
+dag *wl_spill(dag *in, uint64_t sram_B, arena *a);
+
+#endif

@@ -1,0 +1,341 @@
+/* What is compiled: options checked, then step by step and layer by layer. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "workloads/build.h"
+#include "workloads/spill.h"
+
+wl_options wl_defaults(void) {
+  return (wl_options){.phase = "decode",
+                      .past = 4,
+                      .tokens = 1,
+                      .steps = 1,
+                      .batch = 1,
+                      .layers = 1,
+                      .weight_dtype = DT_BF16,
+                      .act_dtype = DT_BF16,
+                      .kv_dtype = DT_BF16,
+                      .split = WL_HEAD};
+}
+
+static const char *const SPLIT_NAME[WL_SPLIT_COUNT] = {
+#define X(id, name, text) [WL_##id] = name,
+    WL_SPLITS(X)
+#undef X
+};
+
+wl_split wl_split_parse(const char *name) {
+  for (int s = 0; s < WL_SPLIT_COUNT; s++)
+    if (strcmp(SPLIT_NAME[s], name) == 0) return (wl_split)s;
+  return WL_SPLIT_COUNT;
+}
+
+const char *wl_split_name(wl_split s) {
+  return SPLIT_NAME[s];
+}
+
+int wl_dtype_parse(const char *text, dtype *weight, dtype *act, dtype *kv, err *e) {
+  static const struct {
+    const char *name;
+    dtype weight, act;
+  } MIX[] = {{"w8a8", DT_INT8, DT_INT8},
+             {"w8a16", DT_INT8, DT_BF16},
+             {"w4a16", DT_INT4, DT_BF16},
+             {"w4a8", DT_INT4, DT_INT8}};
+  for (size_t i = 0; i < sizeof MIX / sizeof MIX[0]; i++)
+    if (strcmp(MIX[i].name, text) == 0) {
+      *weight = MIX[i].weight;
+      *act = *kv = MIX[i].act;
+      return ERR_OK;
+    }
+  dtype d = dtype_parse(text);
+  if (d == DT_COUNT || d == DT_INT32)
+    return err_set(e, ERR_BAD,
+                   "unknown dtype '%s'; write one of f32 f16 bf16 int8 int4 w8a8 w8a16 w4a16 w4a8",
+                   text);
+  *weight = *act = *kv = d;
+  return ERR_OK;
+}
+
+uint64_t wl_piece_bytes(const wl_options *o, const wl_target *t) {
+  uint64_t streams = o->split == WL_NONE ? 1 : t->engines;
+  uint64_t share = t->sram_B / (4 * streams);
+  if (o->tile_B > 0) return o->tile_B;
+  return share < WL_MAX_PIECE_B ? share : WL_MAX_PIECE_B;
+}
+
+static bool hybrid(const wl_options *o) {
+  return strcmp(o->phase, "hybrid") == 0;
+}
+
+static int check_options(const model *m, const wl_options *o, const wl_target *t, err *e) {
+  bool decode = strcmp(o->phase, "decode") == 0;
+  if (!decode && o->past != 0)
+    return err_set(e, ERR_BAD,
+                   "phase %s starts with an empty cache, but past is %" PRIu64
+                   "; leave --past out, or use --phase decode with --tokens",
+                   o->phase, o->past);
+  if (o->tokens < 1 || o->batch < 1 || o->batch > WL_MAX_BATCH)
+    return err_set(e, ERR_BAD,
+                   "tokens is %" PRIu64 " and batch is %" PRIu64
+                   "; tokens must be at least 1 and batch from 1 to %d",
+                   o->tokens, o->batch, WL_MAX_BATCH);
+  if (o->steps < 1 || (o->steps > 1 && !hybrid(o)))
+    return err_set(e, ERR_BAD,
+                   "steps is %" PRIu64
+                   " in phase %s; --steps goes with --phase hybrid, and is at least 1",
+                   o->steps, o->phase);
+  uint64_t rows = hybrid(o) ? o->steps : 0;
+  if (o->past > MODEL_MAX_POSITION || o->tokens > MODEL_MAX_POSITION ||
+      o->steps > MODEL_MAX_POSITION || o->past + o->tokens + rows > m->max_position_embeddings)
+    return err_set(
+        e, ERR_BAD,
+        "past %" PRIu64 " + tokens %" PRIu64 "%s is beyond the %" PRIu64 " positions of model '%s'",
+        o->past, o->tokens, rows > 0 ? " + steps" : "", m->max_position_embeddings, m->name);
+  if (o->all && (o->first_layer != 0 || o->layers != m->num_hidden_layers))
+    return err_set(e, ERR_BAD, "layers all begins at layer 0, but --layer is %" PRIu64,
+                   o->first_layer);
+  if (o->layers < 1 || o->first_layer >= m->num_hidden_layers ||
+      o->layers > m->num_hidden_layers - o->first_layer)
+    return err_set(
+        e, ERR_BAD,
+        "layers %" PRIu64 "..%" PRIu64 " asked for, but model '%s' has layers 0..%" PRIu64,
+        o->first_layer, o->first_layer + o->layers - 1, m->name, m->num_hidden_layers - 1);
+  if (t->engines < 1 || t->sram_B < 1)
+    return err_set(e, ERR_INTERNAL, "compile target has %u engines and %" PRIu64 " B of SRAM",
+                   t->engines, t->sram_B);
+  return ERR_OK;
+}
+
+static void describe(dag *d, const model *m, const wl_options *o) {
+  d->workload = (dag_workload){.model = m->name,
+                               .phase = o->phase,
+                               .split = wl_split_name(o->split),
+                               .attention = o->flash ? "flash" : "three-pass",
+                               .kv_update = "smart-mask",
+                               .past = o->past,
+                               .tokens = o->tokens,
+                               .steps = o->steps,
+                               .batch = o->batch,
+                               .layers = o->layers,
+                               .weight_dtype = o->weight_dtype,
+                               .act_dtype = o->act_dtype,
+                               .kv_dtype = o->kv_dtype,
+                               .head_dim = m->head_dim,
+                               .rms_norm_eps = m->rms_norm_eps,
+                               .rope_theta = m->rope_theta,
+                               .rope_factor = m->rope_scaling.factor,
+                               .rope_low_freq_factor = m->rope_scaling.low_freq_factor,
+                               .rope_high_freq_factor = m->rope_scaling.high_freq_factor,
+                               .rope_original_max_position =
+                                   m->rope_scaling.original_max_position_embeddings};
+}
+
+/* What runs through the steps: the tables, and where the next step's input comes from. */
+typedef struct run {
+  build b;
+  uint32_t table, table_scale; /* embedding; DAG_NO_TENSOR without */
+  linear head;
+  uint32_t ids;  /* all: the tensor in SRAM that names the next tokens */
+  uint32_t home; /* else: the DRAM tensor that holds the next input */
+} run;
+
+/* Loads (rows, cols) of a DRAM tensor, in as many loads as there are parts if it is large: work
+ * begins with the first. */
+static columns load_input(run *r, uint32_t home) {
+  build *b = &r->b;
+  uint64_t C = b->m->hidden_size;
+  uint32_t x = build_act(b, build_name(b, "input"), b->rows, C);
+  bool large = dtype_bytes(b->o->act_dtype, b->rows * C) > b->c.piece_B;
+  uint64_t parts = large && b->rows >= b->target->engines ? b->target->engines : 1;
+  for (uint64_t p = 0; p < parts; p++) {
+    uint64_t lo = b->rows * p / parts, n = b->rows * (p + 1) / parts - lo;
+    dag_view from = build_box2(b, home, lo, n, 0, C), to = build_box2(b, x, lo, n, 0, C);
+    build_emit(b, OP_LOAD_ACT, build_part(b, build_name(b, "input"), p, parts), DAG_NO_GROUP, &from,
+               1, &to, 1);
+  }
+  return columns_one(b, x);
+}
+
+/* Gathers the rows that the ids name; integers are turned into activations by an op of their own.
+ */
+static columns embed(run *r) {
+  build *b = &r->b;
+  uint64_t C = b->m->hidden_size;
+  dtype w = b->o->weight_dtype;
+  bool convert = w != b->o->act_dtype;
+  bool scaled = build_integer(w);
+  const char *name = build_name(b, "embedding");
+  uint32_t x = build_act(b, name, b->rows, C), rows = x, scale = 0;
+  if (convert) {
+    const char *raw = arena_printf(b->a, "%s.rows", name);
+    rows = dag_add_tensor(b->d, raw, DAG_SRAM, DAG_WEIGHT, w, 2, (uint64_t[]){b->rows, C});
+  }
+  dag_view from[3] = {build_box2(b, r->table, 0, b->rows, 0, C)}, to[2] = {dag_all(b->d, rows)};
+  size_t n = 1;
+  if (scaled) {
+    const uint64_t *dim = b->d->tensors[r->table_scale].dim;
+    scale = dag_add_tensor(b->d, arena_printf(b->a, "%s.scale", name), DAG_SRAM, DAG_SCALE,
+                           (dtype)b->d->tensors[r->table_scale].dtype, 2,
+                           (uint64_t[]){b->rows, dim[1]});
+    from[n] = build_box2(b, r->table_scale, 0, b->rows, 0, dim[1]);
+    to[n++] = dag_all(b->d, scale);
+  }
+  from[n] = dag_all(b->d, r->ids);
+  build_emit(b, OP_LOAD_EMBED, name, DAG_NO_GROUP, from, n + 1, to, n);
+  if (convert) {
+    build_op(b);
+    dag_view y = dag_all(b->d, x);
+    build_emit(b, OP_EMBED, name, b->op_group, to, n, &y, 1);
+  }
+  return columns_one(b, x);
+}
+
+/* Final norm and LM head of the last token of each sequence, and the most likely next token. */
+static void sample(run *r, const columns *x) {
+  build *b = &r->b;
+  uint64_t B = b->o->batch, T = b->tokens, V = b->m->vocab_size, C = b->m->hidden_size;
+  columns last = *x;
+  uint64_t row = T - 1;
+  if (B > 1 && T > 1) { /* the last rows, one after the other */
+    uint32_t rows = build_act(b, build_name(b, "last_rows"), B, C);
+    build_op(b);
+    for (uint64_t s = 0; s < B; s++) {
+      dag_view from = columns_view(b, x, s * T + T - 1, 1, 0, C),
+               to = build_box2(b, rows, s, 1, 0, C);
+      build_emit(b, OP_COPY, build_part(b, build_name(b, "last_rows"), s, B), b->op_group, &from, 1,
+                 &to, 1);
+    }
+    last = columns_one(b, rows);
+    row = 0;
+  } else if (B > 1) {
+    row = 0;
+  }
+  columns n = columns_one(b, block_norm(b, "final_norm", &last, row, B));
+  uint64_t all_rows = b->rows;
+  b->rows = B;
+  columns logits = build_columns(b, "logits", V, NULL, 0);
+  linear_range range = {
+      .n = V, .kn = C, .x = &n, .x_rows = B, .y = &logits, .first = true, .last = true, .tag = ""};
+  r->head.name = build_name(b, "lm_head");
+  linear_run(b, &r->head, &range);
+  b->rows = all_rows;
+  r->ids = dag_add_tensor(b->d, build_name(b, "next_ids"), DAG_SRAM, DAG_ACT, DT_INT32, 2,
+                          (uint64_t[]){B, 1});
+  build_op(b);
+  dag_view in = dag_all(b->d, logits.tensor[0]), id = dag_all(b->d, r->ids);
+  build_emit(b, OP_ARGMAX, build_name(b, "next_ids"), b->op_group, &in, 1, &id, 1);
+  uint32_t home = dag_add_tensor(b->d, build_name(b, "token_ids"), DAG_DRAM, DAG_ACT, DT_INT32, 2,
+                                 (uint64_t[]){B, 1});
+  dag_view to = dag_all(b->d, home);
+  build_emit(b, OP_STORE_ACT, build_name(b, "token_ids"), DAG_NO_GROUP, &id, 1, &to, 1);
+}
+
+static void store_output(run *r, const columns *x) {
+  build *b = &r->b;
+  uint64_t C = b->m->hidden_size, dim[2] = {b->rows, C};
+  r->home =
+      dag_add_tensor(b->d, build_name(b, "output"), DAG_DRAM, DAG_ACT, b->o->act_dtype, 2, dim);
+  bool large = dtype_bytes(b->o->act_dtype, b->rows * C) > b->c.piece_B;
+  uint64_t parts = large && b->parts > 1 ? b->parts : 1;
+  for (uint64_t p = 0; p < parts; p++) {
+    uint64_t lo = C * p / parts, n = C * (p + 1) / parts - lo;
+    dag_view from = columns_view(b, x, 0, b->rows, lo, n),
+             to = build_box2(b, r->home, 0, b->rows, lo, n);
+    build_emit(b, OP_STORE_ACT, build_part(b, build_name(b, "output"), p, parts), DAG_NO_GROUP,
+               &from, 1, &to, 1);
+  }
+}
+
+/* The step's prefix: "L3." of layer 3, and before it the step's number where there are several. */
+static void set_layer(run *r, uint64_t step, const char *what) {
+  build *b = &r->b;
+  const char *s = hybrid(b->o) ? arena_printf(b->a, "s%" PRIu64 ".", step) : "";
+  b->prefix =
+      *what != 0 ? arena_printf(b->a, "%s%s", s, what) : arena_printf(b->a, "%sL%u.", s, b->layer);
+}
+
+static void begin_step(run *r, uint64_t step) {
+  build *b = &r->b;
+  bool first = step == 0;
+  b->step = (uint32_t)step;
+  b->past = first ? b->o->past : b->o->tokens + step - 1;
+  b->tokens = first ? b->o->tokens : 1;
+  b->rows = b->o->batch * b->tokens;
+  b->kv_rows = b->past + b->tokens;
+  b->c = chunks_plan(b);
+}
+
+static int compile_step(run *r, uint64_t step, err *e) {
+  build *b = &r->b;
+  const wl_options *o = b->o;
+  begin_step(r, step);
+  b->layer = (uint32_t)o->first_layer;
+  set_layer(r, step, o->all ? "embed." : "");
+  if (step == 0 && o->all) {
+    uint32_t home = dag_add_tensor(b->d, "prompt_ids", DAG_DRAM, DAG_ACT, DT_INT32, 2,
+                                   (uint64_t[]){b->rows, 1});
+    r->ids = dag_add_tensor(b->d, build_name(b, "ids"), DAG_SRAM, DAG_ACT, DT_INT32, 2,
+                            (uint64_t[]){b->rows, 1});
+    dag_view from = dag_all(b->d, home), to = dag_all(b->d, r->ids);
+    build_emit(b, OP_LOAD_ACT, build_name(b, "ids"), DAG_NO_GROUP, &from, 1, &to, 1);
+  } else if (step == 0) {
+    r->home = dag_add_tensor(b->d, "input", DAG_DRAM, DAG_ACT, o->act_dtype, 2,
+                             (uint64_t[]){b->rows, b->m->hidden_size});
+  }
+  columns x = o->all ? embed(r) : load_input(r, r->home);
+  for (uint64_t l = 0; l < o->layers; l++) {
+    b->layer = (uint32_t)(o->first_layer + l);
+    set_layer(r, step, "");
+    if (step == 0)
+      attention_cache(b, &b->cache[b->layer], o->past + o->tokens + (hybrid(o) ? o->steps : 0));
+    x = block(b, &x);
+    if (b->d->n_tasks > WL_MAX_TASKS)
+      return err_set(
+          e, ERR_BAD,
+          "layer %u of %" PRIu64
+          " brings the DAG to %zu tasks; at most %d are compiled: ask for fewer --layers, "
+          "tokens, steps or batch, or a platform with more SRAM for larger pieces",
+          b->layer, o->first_layer + o->layers - 1, b->d->n_tasks, WL_MAX_TASKS);
+  }
+  set_layer(r, step, o->all ? "head." : "");
+  if (o->all)
+    sample(r, &x);
+  else
+    store_output(r, &x);
+  return ERR_OK;
+}
+
+/* The embedding table and the LM head, which share their weights where the model ties them. */
+static void make_tables(run *r) {
+  build *b = &r->b;
+  uint64_t V = b->m->vocab_size, C = b->m->hidden_size;
+  b->prefix = "";
+  linear table = linear_new(b, "embed_tokens", C, V, DAG_NO_TENSOR, DAG_NO_TENSOR);
+  r->table = table.weight;
+  r->table_scale = table.scale;
+  bool tied = b->m->tie_word_embeddings;
+  r->head = linear_new(b, "lm_head", C, V, tied ? r->table : DAG_NO_TENSOR, r->table_scale);
+}
+
+int wl_compile(const model *m, const wl_options *o, const wl_target *t, dag **d, arena *a, err *e) {
+  if (check_options(m, o, t, e)) return e->status;
+  run r = {.b = {.m = m,
+                 .o = o,
+                 .target = t,
+                 .d = dag_new(a),
+                 .a = a,
+                 .parts = o->split >= WL_HEAD ? t->engines : 1,
+                 .q_cols = m->num_attention_heads * m->head_dim,
+                 .kv_cols = m->num_key_value_heads * m->head_dim}};
+  build *b = &r.b;
+  describe(b->d, m, o);
+  b->cache = ARENA_NEW(a, kv_cache, m->num_hidden_layers);
+  if (o->all) make_tables(&r);
+  uint64_t steps = hybrid(o) ? o->steps + 1 : 1;
+  for (uint64_t s = 0; s < steps; s++)
+    if (compile_step(&r, s, e)) return e->status;
+  *d = wl_spill(b->d, t->sram_B, a);
+  return ERR_OK;
+}
