@@ -19,6 +19,37 @@ static const char *dram_capacity(const fx_chip *c, arena *a) {
   return arena_printf(a, "<prop id=\"capacity\" value=\"%" PRIu64 "B\"/>", c->dram_B);
 }
 
+static void put_pad_hosts(const fx_chip *c, uint32_t engines, out *o) {
+  for (uint32_t i = 0; i < engines && c->pad_B > 0; i++)
+    out_printf(o,
+               "<host id=\"pad%u\" speed=\"1f\"><prop id=\"role\" value=\"sram\"/>"
+               "<prop id=\"capacity\" value=\"%" PRIu64 "B\"/></host>\n",
+               i, c->pad_B);
+}
+
+static void put_pad_routes(const fx_chip *c, uint32_t engines, out *o) {
+  for (uint32_t i = 0; i < engines && c->pad_B > 0; i++) {
+    out_printf(o, "<route src=\"pad%u\" dst=\"engine%u\"><link_ctn id=\"pad_port%u\"/>", i, i, i);
+    if (c->pad_by_port) out_printf(o, "<link_ctn id=\"port%u\"/>", i);
+    out_printf(
+        o, "</route>\n<route src=\"sram\" dst=\"pad%u\"><link_ctn id=\"sram_bus\"/></route>\n", i);
+    if (c->pad_from_dram)
+      out_printf(o,
+                 "<route src=\"dram\" dst=\"pad%u\"><link_ctn id=\"dram_bus\"/><link_ctn "
+                 "id=\"sram_bus\"/></route>\n",
+                 i);
+    for (uint32_t k = 0; k < i; k++)
+      out_printf(o, "<route src=\"pad%u\" dst=\"pad%u\"><link_ctn id=\"sram_bus\"/></route>\n", k,
+                 i);
+  }
+}
+
+static void put_pad_links(const fx_chip *c, uint32_t engines, out *o) {
+  for (uint32_t i = 0; i < engines && c->pad_B > 0; i++)
+    out_printf(o, "<link id=\"pad_port%u\" bandwidth=\"%.17gBps\" latency=\"%.17gs\"/>\n", i,
+               or_else(c->pad_Bps, 1e12), c->pad_latency_s);
+}
+
 platform fx_platform(const fx_chip *c, arena *a) {
   uint32_t engines = c->engines == 0 ? 1 : c->engines;
   out *o = out_memory();
@@ -41,14 +72,16 @@ platform fx_platform(const fx_chip *c, arena *a) {
              "<prop id=\"channels\" value=\"%u\"/><prop id=\"setup\" value=\"%.17gs\"/></host>\n",
              c->sram_B == 0 ? (uint64_t)1 << 30 : c->sram_B, dram_capacity(c, a),
              or_else(c->dram_efficiency, 1), c->channels == 0 ? 1 : c->channels, c->setup_s);
+  put_pad_hosts(c, engines, o);
   out_printf(o, "<link id=\"dram_bus\" bandwidth=\"%.17gBps\" latency=\"%.17gs\"%s/>\n",
              or_else(c->dram_Bps, 1e9), c->dram_latency_s,
              c->dram_fatpipe ? " sharing_policy=\"FATPIPE\"" : "");
   out_printf(o, "<link id=\"sram_bus\" bandwidth=\"%.17gBps\" latency=\"0s\"/>\n",
              or_else(c->bus_Bps, 1e12));
-  for (uint32_t i = 0; i < engines; i++)
+  for (uint32_t i = 0; i < engines && (!c->pads_only || c->pad_by_port); i++)
     out_printf(o, "<link id=\"port%u\" bandwidth=\"%.17gBps\" latency=\"%.17gs\"/>\n", i,
                or_else(c->port_Bps, 1e12), i * c->port_latency_s);
+  put_pad_links(c, engines, o);
   const char *bus = c->apart ? "" : "<link_ctn id=\"sram_bus\"/>";
   if (c->write_Bps > 0)
     out_printf(o,
@@ -58,11 +91,12 @@ platform fx_platform(const fx_chip *c, arena *a) {
                c->write_Bps, c->dram_latency_s, bus);
   out_printf(o, "<route src=\"dram\" dst=\"sram\"%s><link_ctn id=\"dram_bus\"/>%s</route>\n",
              c->write_Bps > 0 ? " symmetrical=\"NO\"" : "", bus);
-  for (uint32_t i = 0; i < engines; i++)
+  for (uint32_t i = 0; i < engines && !c->pads_only; i++)
     out_printf(o,
                "<route src=\"sram\" dst=\"engine%u\"><link_ctn id=\"sram_bus\"/><link_ctn "
                "id=\"port%u\"/></route>\n",
                i, i);
+  put_pad_routes(c, engines, o);
   out_printf(o, "</zone></platform>\n");
   size_t len;
   const char *text = out_text(o, &len);
@@ -75,25 +109,32 @@ platform fx_platform(const fx_chip *c, arena *a) {
 }
 
 static uint32_t transfer(dag *d, op o, dag_view from, dag_view to) {
-  dag_task t = {
-      .name = o == OP_LOAD_WEIGHT ? "load" : "store", .group = DAG_NO_GROUP, .op = (uint8_t)o};
+  dag_task t = {.name = op_kind_name(op_kind_of(o)), .group = DAG_NO_GROUP, .op = (uint8_t)o};
   return dag_add_task(d, &t, &from, 1, &to, 1);
 }
 
-static uint32_t loaded(dag *d, uint64_t rows, uint64_t cols) {
-  uint64_t dim[2] = {rows, cols};
+uint32_t fx_weight_in(dag *d, int space, uint64_t N, uint64_t K) {
+  uint64_t dim[2] = {N, K};
   uint32_t home = dag_add_tensor(d, "home", DAG_DRAM, DAG_WEIGHT, DT_INT8, 2, dim);
-  uint32_t tile = dag_add_tensor(d, "tile", DAG_SRAM, DAG_WEIGHT, DT_INT8, 2, dim);
+  uint32_t tile = dag_add_tensor(d, "tile", (dag_space)space, DAG_WEIGHT, DT_INT8, 2, dim);
   transfer(d, OP_LOAD_WEIGHT, dag_all(d, home), dag_all(d, tile));
   return tile;
 }
 
-uint32_t fx_load(dag *d, uint64_t bytes) {
-  return loaded(d, 1, bytes);
+uint32_t fx_weight(dag *d, uint64_t N, uint64_t K) {
+  return fx_weight_in(d, DAG_SRAM, N, K);
 }
 
-uint32_t fx_weight(dag *d, uint64_t N, uint64_t K) {
-  return loaded(d, N, K);
+uint32_t fx_load(dag *d, uint64_t bytes) {
+  return fx_weight(d, 1, bytes);
+}
+
+uint32_t fx_move(dag *d, uint32_t tensor, int space) {
+  const dag_tensor t = d->tensors[tensor];
+  uint32_t there =
+      dag_add_tensor(d, "there", (dag_space)space, (dag_role)t.role, (dtype)t.dtype, t.rank, t.dim);
+  transfer(d, OP_MOVE_SRAM, dag_all(d, tensor), dag_all(d, there));
+  return there;
 }
 
 uint32_t fx_store(dag *d, uint32_t tensor) {
@@ -111,13 +152,18 @@ uint32_t fx_round_trip(dag *d, uint32_t tensor) {
   return back;
 }
 
-uint32_t fx_matmul(dag *d, uint32_t x, uint32_t w, uint64_t N, uint64_t K, uint32_t group) {
-  if (x == OBS_NONE) x = loaded(d, 1, K);
-  uint32_t y = dag_add_tensor(d, "y", DAG_SRAM, DAG_ACT, DT_INT8, 2, (uint64_t[]){1, N});
+uint32_t fx_matmul_in(dag *d, int space, uint32_t x, uint32_t w, uint64_t N, uint64_t K,
+                      uint32_t group) {
+  if (x == OBS_NONE) x = fx_load(d, K);
+  uint32_t y = dag_add_tensor(d, "y", (dag_space)space, DAG_ACT, DT_INT8, 2, (uint64_t[]){1, N});
   dag_task t = {.name = "mm", .group = group, .op = OP_MATMUL};
   dag_view reads[2] = {dag_all(d, x), dag_all(d, w)}, writes = dag_all(d, y);
   dag_add_task(d, &t, reads, 2, &writes, 1);
   return y;
+}
+
+uint32_t fx_matmul(dag *d, uint32_t x, uint32_t w, uint64_t N, uint64_t K, uint32_t group) {
+  return fx_matmul_in(d, DAG_SRAM, x, w, N, K, group);
 }
 
 int fx_try(fx_backend b, const dag *d, const platform *p, const char *policy_name,

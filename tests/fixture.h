@@ -21,6 +21,12 @@ typedef struct fx_chip {
   uint32_t channels;        /* [1] */
   double setup_s;           /* [0] */
   const char *matrix_shape; /* ["1,1,1"] */
+  /* A scratchpad an engine, where pad_B is not 0: moves between any two SRAMs cross the bus. */
+  uint64_t pad_B;
+  double pad_Bps, pad_latency_s; /* its port [1e12], [0] */
+  bool pad_from_dram;            /* loads and stores reach it, over the DRAM's link and the bus */
+  bool pad_by_port;              /* its stream crosses the engine's port, too */
+  bool pads_only;                /* engines do not reach the shared SRAM */
 } fx_chip;
 
 platform fx_platform(const fx_chip *c, arena *a);
@@ -35,6 +41,13 @@ uint32_t fx_round_trip(dag *d, uint32_t tensor);
  * -> (1,N). Returns the output tensor. */
 uint32_t fx_matmul(dag *d, uint32_t x, uint32_t w, uint64_t N, uint64_t K, uint32_t group);
 uint32_t fx_weight(dag *d, uint64_t N, uint64_t K); /* DRAM -> a new SRAM tensor (N,K) */
+
+/* The same in another space: a load that goes there; a copy of the tensor, moved there; and a
+ * MatMul whose output goes there. */
+uint32_t fx_weight_in(dag *d, int space, uint64_t N, uint64_t K);
+uint32_t fx_move(dag *d, uint32_t tensor, int space);
+uint32_t fx_matmul_in(dag *d, int space, uint32_t x, uint32_t w, uint64_t N, uint64_t K,
+                      uint32_t group);
 
 typedef enum fx_backend { FX_FLUID, FX_SIMGRID, FX_BACKENDS } fx_backend;
 extern const int fx_backends; /* 1 where SimGrid is not linked (sanitizers), else FX_BACKENDS */

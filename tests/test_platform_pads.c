@@ -1,6 +1,7 @@
 /* Scratchpads in the platform table: whose they are, what a chip with them must satisfy, and that
  * they come and go with their engines. */
 #include "tests/platform_rig.h"
+#include "tests/suite.h"
 
 START_TEST(npu4_pads__as_shipped__a_scratchpad_an_engine_beside_the_shared_sram) {
   arena a = {0};
@@ -106,9 +107,5 @@ int main(void) {
   tcase_add_loop_test(t, plat_check__what_reaches_a_second_sram__as_the_rules_say, 0,
                       sizeof REACH / sizeof *REACH);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }

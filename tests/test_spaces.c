@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/suite.h"
 #include "workloads/cost.h"
 #include "workloads/dag.h"
 
@@ -136,9 +137,5 @@ int main(void) {
   tcase_add_test(t, compute__operands_in_several_srams__passes_and_streams_all);
   tcase_add_test(t, dag_check__read_of_scratchpad_that_nothing_wrote__refused);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed == 0 ? 0 : 1;
+  return suite_run(s);
 }
