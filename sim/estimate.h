@@ -9,6 +9,8 @@
  *   transfer  setup + latency + bytes / (efficiency * min bandwidth on the dram<->sram route)
  *   move      setup + latency + bytes / min bandwidth on the sram->sram route
  *
+ * The DAG must be one that reach_make (reach.h) accepted on this platform.
+ *
  * Two flows of a task that share a link divide it as any others do (max-min): the task may then take longer than this,
  * as it may beside other tasks' flows.
  *

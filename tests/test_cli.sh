@@ -195,6 +195,23 @@ for s in engines=0 engines=-1 engines=many dram.bandwidth=-1GBps dram.bandwidth=
   refuses 2 "${s%%=*}" run --set $s
 done
 
+# ---- scratchpads ----
+says 0 '' compile --platform npu4-pads --out pads.json
+for split in none op head tile; do
+  for scheduler in serial eager prio heft; do
+    says 0 '' run --platform npu4-pads --split $split --scheduler $scheduler --report pads-run.json
+    grep -q '"move": [1-9]' pads-run.json || fail "$what: moves nothing"
+    # decode is bound by DRAM: heft comes within 2% of that
+    [ $scheduler != heft ] || awk -F'[:,]' '/"gap":/ {exit !($2 < 0.02)}' pads-run.json || fail "$what: not within 2%"
+  done
+done
+says 0 '' simulate pads.json --platform npu4-pads --report simulated.json
+says 0 '' run --platform npu4-pads --report pads-run.json
+cmp -s simulated.json pads-run.json || fail 'npu4-pads: simulate is not run'
+says 0 '' run --platform npu4-pads --set engines=6 --report pads-run.json
+refuses 1 'is in sram1, but platform' simulate pads.json
+refuses 1 'is in sram4, but platform' simulate pads.json --platform npu4-pads --set engines=3
+
 # ---- models ----
 refuses 2 'no-such-model' run --model no-such-model
 refuses 2 'llama-3.2-1b' run --model no-such-model

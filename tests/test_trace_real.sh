@@ -41,7 +41,7 @@ rules() { "$trace_check" "$1" >said 2>&1 || fail "$what: $(cat said)"; }
 # every task has one slice that names it
 complete() {
   local tasks slices
-  tasks=$(sed -n 's/.*"tasks": {"compute": \([0-9]*\), "load": \([0-9]*\), "store": \([0-9]*\)}.*/\1 + \2 + \3/p' report.json)
+  tasks=$(sed -n 's/.*"tasks": {"compute": \([0-9]*\), "load": \([0-9]*\), "store": \([0-9]*\), "move": \([0-9]*\)}.*/\1 + \2 + \3 + \4/p' report.json)
   slices=$(grep -c '"ph":"X".*"task_id":' trace.json)
   [ -n "$tasks" ] || { fail "$what: no tasks in its report: $(head -c 1000 report.json)"; return; }
   [ $((tasks)) -eq "$slices" ] || fail "$what: $((tasks)) tasks, but $slices slices that name one"
@@ -88,7 +88,7 @@ damage 1 'async:' async.json
 
 mapfile -t schedulers < <("$bin" schedulers | cut -d' ' -f1 | grep -v :) # file:F wants a file
 [ ${#schedulers[@]} -ge 4 ] || fail "llamasim schedulers lists ${#schedulers[@]}"
-for platform in npu1 npu4 npu16 npu4-sram1m npu4-hbm; do
+for platform in npu1 npu4 npu16 npu4-sram1m npu4-hbm npu4-pads; do
   for split in none op head; do
     for scheduler in "${schedulers[@]}"; do
       for prefetch in 0 2; do
