@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   dag *d = NULL, *again = NULL;
   if (dag_read_json("fuzz", data, size, &d, &mem, &e) == ERR_OK) {
     cost_totals totals = cost_sum(d);
-    if (totals.compute + totals.load + totals.store != d->n_tasks) abort();
+    if (totals.compute + totals.load + totals.store + totals.move != d->n_tasks) abort();
     size_t n, n2;
     out *first = write(d);
     const char *text = out_text(first, &n);

@@ -182,6 +182,22 @@ START_TEST(wl_compile__every_combination__equals_the_closed_forms) {
 }
 END_TEST
 
+/* More tokens than the vocabulary has rows: the gather names rows, it does not walk them. */
+START_TEST(wl_compile__more_tokens_than_vocabulary__gathers_all_the_same) {
+  model m = builtin("stories15m");
+  m.vocab_size = 20;
+  wl_options o = wl_defaults();
+  o.phase = "prefill";
+  o.past = 0;
+  o.tokens = 100;
+  o.all = true;
+  o.layers = m.num_hidden_layers;
+  dag *d = compile(&m, &o, 4, 8 << 20);
+  ck_assert_msg(dag_check(d, "dag", &e) == ERR_OK, "%s", e.msg);
+  cf_check(&m, &o, d);
+}
+END_TEST
+
 START_TEST(wl_compile__bad_options__are_refused_with_the_limit) {
   model m = builtin("llama-3.2-1b");
   static const struct {
@@ -222,6 +238,7 @@ int main(void) {
   tcase_add_test(t, wl_compile__pieces__fit_their_share_of_sram);
   tcase_add_test(t, wl_compile__groups__follow_the_split);
   tcase_add_test(t, wl_compile__every_combination__equals_the_closed_forms);
+  tcase_add_test(t, wl_compile__more_tokens_than_vocabulary__gathers_all_the_same);
   tcase_add_test(t, wl_compile__bad_options__are_refused_with_the_limit);
   suite_add_tcase(s, t);
   return suite_run(s);

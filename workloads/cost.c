@@ -114,7 +114,8 @@ cost cost_of(const dag *d, uint32_t task) {
     if (t->n_reads > 1) c.rate = wider(c.rate, tensor_dtype(d, &r[1]));
     arithmetic(d, t, &c);
   } else {
-    /* a load's writes are its DRAM side without what tells it where to look (LoadEmbed's ids) */
+    /* what a load writes is what it moves: of LoadEmbed the rows that are gathered, not the table
+     */
     bool load = op_kind_of((op)t->op) == OP_LOAD;
     c.transfer_B =
         load ? views_bytes(d, r + t->n_reads, t->n_writes) : views_bytes(d, r, t->n_reads);
@@ -140,8 +141,9 @@ cost_totals cost_sum(const dag *d) {
       continue;
     }
     bool load = kind == OP_LOAD;
-    const dag_view *v = load ? dag_reads(d, t) : dag_writes(d, t);
-    size_t n = load ? t->n_reads : t->n_writes;
+    bool gathers = t->op == OP_LOAD_EMBED; /* what it writes counts, not the whole table */
+    const dag_view *v = load && !gathers ? dag_reads(d, t) : dag_writes(d, t);
+    size_t n = load && !gathers ? t->n_reads : t->n_writes;
     *(load ? &s.load : &s.store) += 1;
     if (t->op == OP_SPILL || t->op == OP_FILL) {
       uint64_t bytes = dag_view_bytes(d, &v[0]);
@@ -150,10 +152,11 @@ cost_totals cost_sum(const dag *d) {
       continue;
     }
     for (size_t j = 0; j < n; j++) {
-      if (d->tensors[v[j].tensor].space != DAG_DRAM) continue; /* LoadEmbed's ids */
       uint64_t bytes = dag_view_bytes(d, &v[j]);
       *(load ? &s.dram_read : &s.dram_write) += bytes;
-      switch ((dag_role)d->tensors[v[j].tensor].role) {
+      uint32_t of =
+          load ? dag_reads(d, t)[j].tensor : v[j].tensor; /* what is moved, by what it is in DRAM */
+      switch ((dag_role)d->tensors[of].role) {
       case DAG_WEIGHT:
         s.weights += bytes;
         break;

@@ -9,7 +9,7 @@
  *   (subtract, exp, sum), SoftmaxNorm 1, each of the last three a visible pair; FlashAttn 5 a visible pair, FlashAttnAcc besides
  *   head_dim + 3 a query and head to rescale; FlashNorm 1; ArgMax 1 a logit; Embed 1 where it applies a scale, else 0; Copy 0
  * Operand bytes: all SRAM views that a compute task reads or writes, whole, once each.
- * Transfer bytes: the views that a load, store or move copies. */
+ * Transfer bytes: the views that a load, store or move copies; LoadEmbed: the rows that it writes. */
 #ifndef LS_COST_H
 #define LS_COST_H
 

@@ -14,7 +14,10 @@
 
 static const char *node_type(op o) {
   static const char *const TYPE[OP_KIND_COUNT] = {
-      [OP_COMPUTE] = "COMP_NODE", [OP_LOAD] = "MEM_LOAD_NODE", [OP_STORE] = "MEM_STORE_NODE"};
+      [OP_COMPUTE] = "COMP_NODE",
+      [OP_LOAD] = "MEM_LOAD_NODE",
+      [OP_STORE] = "MEM_STORE_NODE",
+      [OP_MOVE] = "MEM_LOAD_NODE"}; /* Chakra knows no copy between memories of one chip */
   return TYPE[op_kind_of(o)];
 }
 

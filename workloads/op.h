@@ -20,7 +20,7 @@
  *   Copy         y = x                                                          reads x             writes y
  *   Embed        y[t,:] = the embedding row of token t, in the activations' dtype   reads rows[, scales] writes y
  *   ArgMax       id[b] = the index of the largest logit                          reads logits        writes id
- *   LoadEmbed    gathers the rows of the embedding table that the token ids name; reads table (as many rows), ids
+ *   LoadEmbed    gathers the rows of the embedding table that the token ids name; reads table[, scales], ids
  *   Load*, Store*  a copy between DRAM and SRAM by DMA; reads views, writes views of the same shapes
  *   Move           the same between two SRAMs
  *

@@ -172,14 +172,14 @@ static columns embed(run *r) {
     const char *raw = arena_printf(b->a, "%s.rows", name);
     rows = dag_add_tensor(b->d, raw, DAG_SRAM, DAG_WEIGHT, w, 2, (uint64_t[]){b->rows, C});
   }
-  dag_view from[3] = {build_box2(b, r->table, 0, b->rows, 0, C)}, to[2] = {dag_all(b->d, rows)};
+  dag_view from[3] = {dag_all(b->d, r->table)}, to[2] = {dag_all(b->d, rows)};
   size_t n = 1;
   if (scaled) {
     const uint64_t *dim = b->d->tensors[r->table_scale].dim;
     scale = dag_add_tensor(b->d, arena_printf(b->a, "%s.scale", name), DAG_SRAM, DAG_SCALE,
                            (dtype)b->d->tensors[r->table_scale].dtype, 2,
                            (uint64_t[]){b->rows, dim[1]});
-    from[n] = build_box2(b, r->table_scale, 0, b->rows, 0, dim[1]);
+    from[n] = dag_all(b->d, r->table_scale);
     to[n++] = dag_all(b->d, scale);
   }
   from[n] = dag_all(b->d, r->ids);
