@@ -25,12 +25,10 @@ typedef struct operands {
   uint64_t bytes[2];
 } operands;
 
-static operands operands_of(const platform *p, const dag *d, uint32_t task, const cost *c) {
-  operands o = {.bytes = {c->operand_B, 0}};
-  if (p->n_srams == 1) return o;
+static operands operands_by_sram(const dag *d, uint32_t task) {
+  operands o = {.bytes = {0, 0}};
   const dag_task *t = &d->tasks[task];
   const dag_view *v = dag_reads(d, t);
-  o.bytes[0] = 0;
   o.sram[0] = o.sram[1] = (uint32_t)d->tensors[v[0].tensor].space - DAG_SRAM;
   for (uint32_t i = 0; i < (uint32_t)t->n_reads + t->n_writes; i++) {
     uint32_t s = (uint32_t)d->tensors[v[i].tensor].space - DAG_SRAM;
@@ -38,6 +36,10 @@ static operands operands_of(const platform *p, const dag *d, uint32_t task, cons
     o.bytes[s != o.sram[0]] += dag_view_bytes(d, &v[i]);
   }
   return o;
+}
+
+static inline operands operands_of(const platform *p, const dag *d, uint32_t task, const cost *c) {
+  return p->n_srams == 1 ? (operands){.bytes = {c->operand_B, 0}} : operands_by_sram(d, task);
 }
 
 /* What two flows that begin together take at least where their routes share a link. */
