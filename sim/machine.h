@@ -26,7 +26,7 @@
  * would move side by side, and the DRAM stand still meanwhile.
  *
  * SRAM. A buffer is taken when its first writer starts and given back when the last task that reads
- * or writes it has ended. Admission is the banker's rule on the full order, for each SRAM by
+ * or writes it has ended; tensors that ops write over one another are one buffer (dag_room.h). Admission is the banker's rule on the full order, for each SRAM by
  * itself: let P[k] be the bytes that would be held in it while the task at place k runs if, from
  * now on, everything ran one at a time in the order: the buffers whose planned life covers k, plus
  * those taken early. A task may take s bytes now, ahead of their planned place p, only if P[k] + s

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "sim/base/units.h"
+#include "workloads/dag_room.h"
 
 #define UNPLACED UINT32_MAX
 
@@ -85,9 +86,16 @@ order order_make(const dag *d, const dag_succ *succ, const uint32_t *compute, si
 
 order_buffer *order_buffers(const dag *d, const order *o, arena *a) {
   order_buffer *b = ARENA_NEW(a, order_buffer, d->n_tensors);
+  arena scratch = {0};
+  uint32_t *over = dag_rooms(d, &scratch);
   for (size_t i = 0; i < d->n_tensors; i++) {
+    uint32_t room = (uint32_t)i;
+    while (over[room] != DAG_NO_ROOM) room = over[room];
+    for (uint32_t k = (uint32_t)i, next; over[k] != DAG_NO_ROOM; k = next)
+      next = over[k], over[k] = room; /* later walks are short */
+    b[i].room = room;
     b[i].first = UNPLACED;
-    if (d->tensors[i].space == DAG_DRAM) continue;
+    if (d->tensors[i].space == DAG_DRAM || room != i) continue;
     b[i].bytes = dag_tensor_bytes(&d->tensors[i]);
     b[i].sram = (uint32_t)d->tensors[i].space - DAG_SRAM;
   }
@@ -96,12 +104,13 @@ order_buffer *order_buffers(const dag *d, const order *o, arena *a) {
     const dag_view *v = dag_reads(d, task);
     uint32_t pos = o->pos[t];
     for (uint32_t i = 0; i < (uint32_t)task->n_reads + task->n_writes; i++) {
-      order_buffer *x = &b[v[i].tensor];
+      order_buffer *x = &b[b[v[i].tensor].room];
       x->users++;
       if (pos > x->last) x->last = pos;
       if (i >= task->n_reads && pos < x->first) x->first = pos;
     }
   }
+  arena_free(&scratch);
   return b;
 }
 

@@ -13,8 +13,10 @@ typedef struct order {
   uint32_t *pos;  /* by task */
 } order;
 
-/* What the run needs to know of an SRAM tensor. */
+/* What the run needs to know of an SRAM tensor. Tensors that share room (dag_room.h) are one buffer,
+ * kept with the first of them; `room` of the others names it, and the rest of theirs is 0. */
 typedef struct order_buffer {
+  uint32_t room;
   uint64_t bytes;
   uint32_t sram;  /* that it lies in */
   uint32_t users; /* operand views of it, over all tasks */

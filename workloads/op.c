@@ -27,6 +27,25 @@ op_kind op_kind_of(op o) {
   return TABLE[o].kind;
 }
 
+bool op_in_place(op o, unsigned read, unsigned n_reads, unsigned write) {
+  switch (o) {
+  case OP_RMSNORM: /* row by row */
+  case OP_ROPE:    /* pair by pair */
+  case OP_SOFTMAX_EXP:
+  case OP_SOFTMAX_NORM:
+    return read == 0 && write == 0;
+  case OP_ADD:
+  case OP_SILU_MUL:
+    return read < 2;
+  case OP_MATMUL_ACC: /* the sums so far */
+    return read + 1 == n_reads;
+  case OP_FLASH_ACC: /* the state so far: o, m, l */
+    return read == n_reads - 3 + write;
+  default:
+    return false;
+  }
+}
+
 op op_parse(const char *name) {
   for (int o = 0; o < OP_COUNT; o++)
     if (strcmp(TABLE[o].name, name) == 0) return (op)o;

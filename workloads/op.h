@@ -28,6 +28,8 @@
 #ifndef LS_OP_H
 #define LS_OP_H
 
+#include <stdbool.h>
+
 typedef enum op_kind { OP_COMPUTE, OP_LOAD, OP_STORE, OP_MOVE, OP_KIND_COUNT } op_kind;
 
 /* id, name (also in traces and JSON), kind, class (the trace's `cat`), what it is */
@@ -71,6 +73,9 @@ const char *op_name(op o);
 const char *op_class(op o);
 const char *op_text(op o);
 op_kind op_kind_of(op o);
+/* True where the op may write its result `write` over its operand `read` (of n_reads), element by element: it needs no element
+ * of the operand after it has written that element's place. */
+bool op_in_place(op o, unsigned read, unsigned n_reads, unsigned write);
 /* OP_COUNT where `name` is none. */
 op op_parse(const char *name);
 /* "compute", "load", "store", "move" */

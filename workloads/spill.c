@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "workloads/dag_room.h"
+
 #define NEVER UINT32_MAX
 
 /* What the pass knows of a tensor of the input. */
@@ -22,6 +24,7 @@ typedef struct pass {
   dag *out;
   life *life;
   uint32_t *uses;
+  uint32_t *over; /* dag_rooms */
   uint32_t *held; /* tensors held, in no order */
   size_t n_held;
   uint64_t budget, used, traffic;
@@ -185,6 +188,7 @@ static void step(pass *p, uint32_t task) {
   for (uint32_t i = 0; i < n; i++) {
     bool again = false;
     for (uint32_t k = 0; k < i; k++) again = again || v[k].tensor == v[i].tensor;
+    if (p->over[v[i].tensor] != DAG_NO_ROOM && !p->life[v[i].tensor].held) continue;
     if (!again && !p->life[v[i].tensor].held) need += p->life[v[i].tensor].bytes;
   }
   while (p->used + need > p->budget && evict(p, task)) continue;
@@ -209,17 +213,20 @@ static void step(pass *p, uint32_t task) {
 static uint64_t peak_B(const dag *d, arena *a) {
   pass p = {.in = d};
   find_lives(&p, a);
+  uint32_t *over = dag_rooms(d, a);
   uint64_t most = 0, used = 0, *free_after = ARENA_NEW(a, uint64_t, d->n_tasks + 1);
   for (uint32_t t = 0; t < d->n_tasks; t++) {
     const dag_view *v = dag_reads(d, &d->tasks[t]);
+    uint64_t twice = 0; /* counted for both tensors of a room that changes hands here */
     for (uint32_t i = 0; i < (uint32_t)d->tasks[t].n_reads + d->tasks[t].n_writes; i++) {
       life *l = &p.life[v[i].tensor];
       if (l->bytes == 0 || l->held) continue;
       l->held = true;
       used += l->bytes;
+      twice += over[v[i].tensor] != DAG_NO_ROOM ? l->bytes : 0;
       free_after[p.uses[l->use0 + l->n_uses - 1]] += l->bytes;
     }
-    most = used > most ? used : most;
+    most = used - twice > most ? used - twice : most;
     used -= free_after[t];
   }
   return most;
@@ -228,6 +235,7 @@ static uint64_t peak_B(const dag *d, arena *a) {
 static dag *spill_to(const dag *in, uint64_t budget, uint64_t *traffic, arena *a, arena *scratch) {
   pass p = {.in = in, .out = dag_new(a), .budget = budget};
   find_lives(&p, scratch);
+  p.over = dag_rooms(in, scratch);
   p.held = ARENA_NEW(scratch, uint32_t, in->n_tensors + 1);
   p.out->workload = in->workload;
   p.out->n_groups = in->n_groups;
