@@ -53,6 +53,8 @@ typedef enum cli_kind {
     "tasks: all on one engine; whole ops; by head and output columns; by two-dimensional tile")           \
   X(ATTENTION, "attention", CLI_CHOICE, "three-pass|flash", "", "three-pass", 0, 0,                 \
     "softmax in three tasks, or online over blocks of keys")                                                                     \
+  X(FUSE, "fuse", CLI_CHOICE, "auto|none|all", "", "auto", 0, 0,                                   \
+    "SiLU and residual sums as part of the linear layers before them; auto: in steps of 16 rows or more") \
   X(KV_UPDATE, "kv-update", CLI_CHOICE, "smart-mask", "shift-pointer", "smart-mask", 0, 0,         \
     "how new rows get into the KV cache")                                                          \
   X(TILE_BYTES, "tile-bytes", CLI_TEXT, "SIZE", "", "", 0, 0,                                      \

@@ -72,6 +72,7 @@ static int workload_options(const cli *c, const model *m, wl_options *o, err *e)
   if (sized_options(c, m, o, e)) return e->status;
   o->first_layer = c->number[CLI_LAYER];
   o->split = wl_split_parse(c->value[CLI_SPLIT]);
+  o->fuse = wl_fuse_parse(c->value[CLI_FUSE]);
   if (wl_dtype_parse(c->value[CLI_DTYPE], &o->weight_dtype, &o->act_dtype, &o->kv_dtype, e))
     return err_prefix(e, "--dtype");
   if (!c->given[CLI_KV_DTYPE]) return ERR_OK;

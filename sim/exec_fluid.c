@@ -108,6 +108,7 @@ static void advance_stream(fluid *f, uint32_t r, int which) {
     s->at = FLOW;
     s->left_B = (double)(which == 0 ? x->flow_B : x->flow2_B);
     machine_flow(f->m, r, which, f->now, true);
+    for (uint32_t w = machine_wake(f->m); w != OBS_NONE; w = machine_wake(f->m)) begin(f, w);
   } else if (s->at == FLOW && s->left_B <= 0) {
     machine_flow(f->m, r, which, f->now, false);
     s->at = OVER;

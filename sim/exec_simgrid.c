@@ -90,11 +90,16 @@ static void catch_up(double now) {
   }
 }
 
+/* What the machine started on idle resources. */
+static void wake_all(void) {
+  for (uint32_t w = machine_wake(sim.m); w != OBS_NONE; w = machine_wake(sim.m)) wake(w);
+}
+
 static void end_job(uint32_t r) {
   double now = simgrid_get_clock();
   catch_up(now);
   machine_end(sim.m, r, now);
-  for (uint32_t w = machine_wake(sim.m); w != OBS_NONE; w = machine_wake(sim.m)) wake(w);
+  wake_all();
   sim.stop = machine_finished(sim.m) || machine_stuck(sim.m);
   for (uint32_t w = 0; sim.stop && w < sim.n_lanes; w++) {
     wake(w);
@@ -107,6 +112,7 @@ static void flow(uint32_t r, const machine_job *j, int which, double bytes, bool
   if (begins) {
     catch_up(simgrid_get_clock());
     machine_flow(sim.m, r, which, simgrid_get_clock(), true);
+    wake_all();
   }
   sg_host_t from = sim.host[which == 0 ? j->src : j->src2];
   if (bytes > 0) sg_host_sendto(from, sim.host[j->dst], bytes * SCALE);

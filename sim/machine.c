@@ -67,6 +67,9 @@ static void start(machine *m, uint32_t t, uint32_t r) {
              : kind_of(m, t) == OP_STORE ? dram
                                          : plat_host_sram(m->plat, j->parts.sram2);
   }
+  double before_s = j->parts.lead_s + j->parts.latency_s;
+  res->sets_up = r >= m->plat->n_engines && j->parts.route != NULL && !m->serial &&
+                 j->parts.alone_s - before_s > before_s;
   if (m->obs.start != NULL) m->obs.start(m->obs.self, m->now, t, r, &x->why);
   if (r != m->self) m->wake[m->n_wake++] = r;
 }
@@ -279,11 +282,39 @@ static bool start_transfer(machine *m, uint32_t channel) {
   }
 }
 
+/* True while a channel of that DMA sets up a transfer that others wait for. */
+static bool sets_up(const machine *m, uint32_t dma) {
+  for (uint32_t r = (uint32_t)m->plat->n_engines; r < m->n_resources; r++)
+    if (m->resource[r].dma == dma && m->resource[r].running && m->resource[r].sets_up) return true;
+  return false;
+}
+
 static void try_dma(machine *m) {
   for (uint32_t s = 0; m->any_blocked && s < m->n_spaces; s++) m->to[s].blocked = false;
   m->any_blocked = false;
-  for (uint32_t r = (uint32_t)m->plat->n_engines; r < m->n_resources && m->queued > 0; r++)
-    if (!m->resource[r].running && !start_transfer(m, r)) return;
+  for (uint32_t r = (uint32_t)m->plat->n_engines; r < m->n_resources && m->queued > 0; r++) {
+    m_resource *res = &m->resource[r];
+    if (res->running || sets_up(m, res->dma)) continue;
+    if (!start_transfer(m, r)) return;
+  }
+}
+
+/* The channel's transfer flows: those of its DMA that waited for that may go on. */
+static void set_up(machine *m, uint32_t channel, double now) {
+  m_resource *res = &m->resource[channel];
+  if (!res->sets_up) return;
+  res->sets_up = false;
+  if (m->queued == 0) return;
+  m->now = now;
+  m->self = channel;
+  m->ending = res->job.task;
+  for (uint32_t r = (uint32_t)m->plat->n_engines; r < m->n_resources; r++) {
+    m_resource *other = &m->resource[r];
+    if (other->running || other->dma != res->dma) continue;
+    other->free_s = now;
+    other->free_by = res->job.task;
+  }
+  try_dma(m);
 }
 
 /* ---- the machine's life --------------------------------------------------------------------- */
@@ -395,6 +426,7 @@ void machine_flow(machine *m, uint32_t resource, int which, double now, bool beg
   if (m->obs.flow != NULL)
     m->obs.flow(m->obs.self, now, j->task, resource, which == 0 ? x->route : x->route2,
                 which == 0 ? x->flow_B : x->flow2_B, begins);
+  if (begins && which == 0 && resource >= m->plat->n_engines) set_up(m, resource, now);
 }
 
 void machine_end(machine *m, uint32_t resource, double now) {

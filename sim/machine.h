@@ -25,6 +25,11 @@
  * load or store goes before a move while none uses the DRAM: else channels that loaded side by side
  * would move side by side, and the DRAM stand still meanwhile.
  *
+ * While a channel sets up a transfer that will flow longer than that takes, the others of its DMA
+ * begin nothing: else transfers of one length, begun together, would end together and be set up
+ * together, again and again, and the link stand still meanwhile. The DRAM moves just as much in the
+ * end, as the first flow has the link to itself.
+ *
  * SRAM. A buffer is taken when its first writer starts and given back when the last task that reads
  * or writes it has ended; tensors that ops write over one another are one buffer (dag_room.h). Admission is the banker's rule on the full order, for each SRAM by
  * itself: let P[k] be the bytes that would be held in it while the task at place k runs if, from
@@ -85,7 +90,8 @@ uint32_t machine_wake(machine *m);
 /* The resource's present job, or NULL where it is idle. */
 const machine_job *machine_job_of(const machine *m, uint32_t resource);
 
-/* The flow of the resource's job (which = 0) or its second one (1) begins or ends; its job ends (all that this allows is started at `now`, also
+/* After machine_flow the backend serves machine_wake too.
+ * The flow of the resource's job (which = 0) or its second one (1) begins or ends; its job ends (all that this allows is started at `now`, also
  * on this resource: ask machine_job_of again). */
 void machine_flow(machine *m, uint32_t resource, int which, double now, bool begins);
 void machine_end(machine *m, uint32_t resource, double now);

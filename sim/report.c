@@ -141,6 +141,7 @@ static void put_workload(const dag_workload *w, const report_sink *s) {
   s->text(s->self, "split", w->split);
   s->text(s->self, "attention", w->attention);
   s->text(s->self, "kv_update", w->kv_update);
+  s->text(s->self, "fuse", w->fuse);
   s->end(s->self);
 }
 

@@ -420,7 +420,7 @@ damaged() {
   says 2 "$1" simulate ffn.json
   grep -qF -- "$1" "$source_dir/docs/dag-format.md" || fail "docs/dag-format.md does not show: $1"
 }
-damaged "ffn.json: task 5 'h'.op: is \"SwiGLU\"; it must be one of RMSNorm MatMul MatMulAcc RoPE " 's/SiLUMul/SwiGLU/'
+damaged "ffn.json: task 5 'h'.op: is \"SwiGLU\"; it must be one of RMSNorm MatMul MatMulAcc MatMulSiLU " 's/SiLUMul/SwiGLU/'
 damaged "ffn.json: task 2 'up' (LoadWeight): reads[0] has shape (2048, 512) and writes[0] (1024, 512); a copy keeps the shape" \
   's/, "lo": \[1024, 0\]//'
 damaged "ffn.json: task 4 'up' (MatMul): it reads elements of 'up_w' in sram that no earlier task writes" '/"id": 2, "name": "up"/d'

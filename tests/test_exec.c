@@ -104,11 +104,26 @@ START_TEST(compute__vector_op__takes_the_vector_rate) {
 END_TEST
 
 START_TEST(links__k_equal_flows__each_gets_a_kth) {
-  platform p = fx_platform(&(fx_chip){.channels = 5, .dram_latency_s = 1e-7}, &mem);
+  platform p = fx_platform(&(fx_chip){.channels = 5}, &mem);
   dag *d = dag_new(&mem);
   for (int i = 0; i < 5; i++) fx_load(d, 1000000);
   timeline *tl = fx_run((fx_backend)_i, d, &p, "heft", 2, false, &mem);
-  for (uint32_t t = 0; t < 5; t++) ck_time(end_of(tl, t), 1e-7 + 5 * 1e6 / 1e9);
+  for (uint32_t t = 0; t < 5; t++) ck_time(end_of(tl, t), 5 * 1e6 / 1e9);
+}
+END_TEST
+
+/* Begun one after the other, they end one after the other; the link is never idle in between. The
+ * second of two flows that begin l apart, f long each: f + l behind the first's f - l alone, halved
+ * since, is l + 2f in all; and the first ends when what it had left at l, f - l, took twice as long.
+ */
+START_TEST(links__two_flows_with_latency__begin_and_end_one_after_the_other) {
+  double l = 1e-4, f = 1e-3;
+  platform p = fx_platform(&(fx_chip){.channels = 2, .dram_latency_s = l}, &mem);
+  dag *d = dag_new(&mem);
+  for (int i = 0; i < 2; i++) fx_load(d, 1000000);
+  timeline *tl = fx_run((fx_backend)_i, d, &p, "heft", 2, false, &mem);
+  ck_time(end_of(tl, 0), l + l + 2 * (f - l));
+  ck_time(end_of(tl, 1), l + 2 * f);
 }
 END_TEST
 
@@ -178,21 +193,28 @@ END_TEST
 
 /* n transfers with setup s and flow f: one channel pays both each time; with two, setups hide
  * behind the other's flow. */
-static double n_loads(fx_backend b, uint32_t channels, int n) {
+static double n_loads(fx_backend b, uint32_t channels, int n, uint64_t bytes) {
   platform p = fx_platform(&(fx_chip){.channels = channels, .setup_s = 1e-4}, &mem);
   dag *d = dag_new(&mem);
-  for (int i = 0; i < n; i++) fx_load(d, 1000000);
+  for (int i = 0; i < n; i++) fx_load(d, bytes);
   return fx_run(b, d, &p, "heft", 2, false, &mem)->makespan_s;
 }
 
 START_TEST(dma__one_channel__pays_every_setup) {
-  ck_time(n_loads((fx_backend)_i, 1, 6), 6 * (1e-4 + 1e-3));
+  ck_time(n_loads((fx_backend)_i, 1, 6, 1000000), 6 * (1e-4 + 1e-3));
 }
 END_TEST
 
-/* Two channels in step: both set up, then share the link for 2 ms; three rounds. */
-START_TEST(dma__two_channels__share_the_link_and_the_setup) {
-  ck_time(n_loads((fx_backend)_i, 2, 6), 3 * (1e-4 + 2e-3));
+/* One sets up while the other flows: the link idles during the first setup only. */
+START_TEST(dma__two_channels__hide_setups) {
+  ck_time(n_loads((fx_backend)_i, 2, 6, 1000000), 1e-4 + 6e-3);
+}
+END_TEST
+
+/* Transfers shorter than their setup are set up together: both set up, then share the link for 20
+ * us; three rounds. */
+START_TEST(dma__two_channels_of_short_transfers__set_up_together) {
+  ck_time(n_loads((fx_backend)_i, 2, 6, 10000), 3 * (1e-4 + 2e-5));
 }
 END_TEST
 
@@ -473,11 +495,13 @@ int main(void) {
   tcase_add_loop_test(t, compute__native_tile__pays_for_the_padding, 0, n);
   tcase_add_loop_test(t, compute__vector_op__takes_the_vector_rate, 0, n);
   tcase_add_loop_test(t, links__k_equal_flows__each_gets_a_kth, 0, n);
+  tcase_add_loop_test(t, links__two_flows_with_latency__begin_and_end_one_after_the_other, 0, n);
   tcase_add_loop_test(t, links__fatpipe__caps_each_flow_and_shares_nothing, 0, n);
   tcase_add_loop_test(t, links__unequal_latency__shares_are_equal_all_the_same, 0, n);
   tcase_add_loop_test(t, links__port_against_bus__the_narrower_share_counts, 0, n);
   tcase_add_loop_test(t, dma__one_channel__pays_every_setup, 0, n);
-  tcase_add_loop_test(t, dma__two_channels__share_the_link_and_the_setup, 0, n);
+  tcase_add_loop_test(t, dma__two_channels__hide_setups, 0, n);
+  tcase_add_loop_test(t, dma__two_channels_of_short_transfers__set_up_together, 0, n);
   tcase_add_loop_test(t, dma__two_channels_out_of_step__hide_setups, 0, n);
   tcase_add_loop_test(t, prefetch__0__loads_and_computes_alternate, 0, n);
   tcase_add_loop_test(t, prefetch__2__only_the_last_compute_is_left_over, 0, n);

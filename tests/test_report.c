@@ -149,7 +149,7 @@ END_TEST
 static const char CONTRACT[] =
     "format version workload.model workload.phase workload.past workload.tokens workload.steps "
     "workload.batch workload.layers workload.weight_dtype workload.act_dtype workload.kv_dtype "
-    "workload.split workload.attention workload.kv_update platform.name platform.engines "
+    "workload.split workload.attention workload.kv_update workload.fuse platform.name platform.engines "
     "platform.overrides scheduler tasks.compute tasks.load tasks.store tasks.move flops.matrix flops.vector "
     "bytes.dram_read bytes.dram_write bytes.weights bytes.scales bytes.kv_read bytes.kv_write "
     "bytes.spill bytes.move makespan_s bounds.critical_path_s bounds.engine_s bounds.link_s bounds.lower_s "

@@ -7,7 +7,7 @@
 
 /* Groups of the ops that attention consists of: one each under `op`. */
 typedef struct groups {
-  uint32_t rope_q, rope_k, append_k, append_v, qk, max, exp, norm, pv, flash, flash_norm;
+  uint32_t rope_q, rope_k, append_k, append_v, qk, max, exp, norm, pv, flash;
 } groups;
 
 /* Chunk of KV heads kv0 .. kv0+n_kv-1 of sequence `seq`, and its tiles of keys key0 .. key0+keys-1.
@@ -28,8 +28,8 @@ typedef struct flash_state {
 
 static groups make_groups(build *b) {
   groups g;
-  uint32_t *all[] = {&g.rope_q, &g.rope_k, &g.append_k, &g.append_v, &g.qk,        &g.max,
-                     &g.exp,    &g.norm,   &g.pv,       &g.flash,    &g.flash_norm};
+  uint32_t *all[] = {&g.rope_q, &g.rope_k, &g.append_k, &g.append_v, &g.qk,
+                     &g.max,    &g.exp,    &g.norm,     &g.pv,       &g.flash};
   bool flash = b->o->flash;
   for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
     bool used = i < 4 || (i < 9) == !flash;
@@ -203,20 +203,16 @@ static void flash_block(build *b, const chunk *t, uint64_t h, uint64_t n, uint64
     in[n_in++] = tile_part(b, t, t->k_scale, h, n, keys);
     in[n_in++] = tile_part(b, t, t->v_scale, h, n, keys);
   }
-  bool first = t->key0 == 0;
+  bool first = t->key0 == 0, last = last_key >= end;
   for (int i = 0; i < 3 && !first; i++) in[n_in++] = state->v[i];
   static const char *const WHAT[3] = {"flash_out", "flash_max", "flash_sum"};
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < 3 && !last; i++)
     state->v[i] = new_view(b, build_name(b, "%s%s%s%s", WHAT[i], head, rows, block_name), DT_F32,
                            i == 0 ? 3 : 2, full);
-  build_emit_at(b, first ? OP_FLASH : OP_FLASH_ACC,
-                build_name(b, "attn%s%s%s", head, rows, block_name), t->g.flash, pos, t->key0, in,
-                n_in, state->v, 3);
-  if (last_key < end) return;
-  dag_view done[2] = {state->v[0], state->v[2]};
-  dag_view out_view = columns_view(b, t->out, t->seq * T + r, rn, h * hd, n * hd);
-  build_emit_at(b, OP_FLASH_NORM, build_name(b, "attn_out%s%s", head, rows), t->g.flash_norm, pos,
-                0, done, 2, &out_view, 1);
+  dag_view y = columns_view(b, t->out, t->seq * T + r, rn, h * hd, n * hd);
+  op o = last ? (first ? OP_FLASH_OUT : OP_FLASH_ACC_OUT) : first ? OP_FLASH : OP_FLASH_ACC;
+  build_emit_at(b, o, build_name(b, "attn%s%s%s", head, rows, block_name), t->g.flash, pos, t->key0,
+                in, n_in, last ? &y : state->v, last ? 1 : 3);
 }
 
 /* All heads of the chunk that share its tiles, `step` at a time, by blocks of query rows. */

@@ -56,6 +56,11 @@ columns build_columns(build *b, const char *name, uint64_t width, const uint64_t
   return c;
 }
 
+/* Cut as c is. */
+columns columns_like(build *b, const char *name, const columns *c) {
+  return build_columns(b, name, c->first[c->n], c->first + 1, c->n - 1);
+}
+
 columns columns_one(build *b, uint32_t tensor) {
   columns c = {.n = 1};
   c.tensor = ARENA_NEW(b->a, uint32_t, 1);
@@ -150,9 +155,38 @@ static uint32_t elementwise(build *b, op o, uint32_t group, const char *what, co
 
 /* ---- the block ------------------------------------------------------------------------------- */
 
-/* gate, up, SiLU*up and down, by chunks of intermediate columns; down's partial sums go from chunk
- * to chunk. */
-static columns mlp(build *b, const columns *x) {
+/* One chunk of intermediate columns, i0 .. i0+n-1: gate, up and SiLU(gate) * up. */
+static columns mlp_chunk(build *b, linear *gate, linear *up, uint32_t silu_group, const columns *x,
+                         uint64_t i0, uint64_t n, const char *tag) {
+  columns g = build_columns(b, arena_printf(b->a, "gate%s", tag), n, NULL, 0);
+  const char *what = b->c.fuse ? "silu_mul" : "up";
+  columns u = build_columns(b, arena_printf(b->a, "%s%s", what, tag), n, NULL, 0);
+  linear_range r = {.row0 = i0,
+                    .n = n,
+                    .kn = b->m->hidden_size,
+                    .x = x,
+                    .x_rows = b->rows,
+                    .y = &g,
+                    .y_first = i0,
+                    .first = true,
+                    .last = true,
+                    .tag = tag};
+  linear_run(b, gate, &r);
+  r.y = &u;
+  if (b->c.fuse) r.fused = FUSED_SILU, r.with = &g;
+  linear_run(b, up, &r);
+  if (b->c.fuse) return u;
+  return columns_one(b, elementwise(b, OP_SILU_MUL, silu_group, "silu_mul", tag, &g, &u, n));
+}
+
+static columns residual(build *b, const char *what, const columns *x, const columns *y) {
+  build_op(b);
+  return columns_one(b, elementwise(b, OP_ADD, b->op_group, what, "", x, y, b->m->hidden_size));
+}
+
+/* gate, up, SiLU*up, down and the residual sum, by chunks of intermediate columns; down's partial
+ * sums go from chunk to chunk. */
+static columns mlp(build *b, const columns *x, const columns *r1) {
   uint64_t C = b->m->hidden_size, I = b->m->intermediate_size, step = b->c.mlp_cols,
            count = (I + step - 1) / step;
   linear gate = linear_new(b, "gate", C, I, DAG_NO_TENSOR, DAG_NO_TENSOR);
@@ -160,33 +194,13 @@ static columns mlp(build *b, const columns *x) {
   build_op(b);
   uint32_t silu_group = b->op_group;
   linear down = linear_new(b, "down", I, C, DAG_NO_TENSOR, DAG_NO_TENSOR);
-  columns y = build_columns(b, "down", C, NULL, 0);
+  columns y = build_columns(b, b->c.fuse ? "resid2" : "down", C, NULL, 0);
   for (uint64_t c = 0; c < count; c++) {
-    uint64_t i0 = c * step, n = I - i0 < step ? I - i0 : step, parts = vector_parts(b, n);
+    uint64_t i0 = c * step, n = I - i0 < step ? I - i0 : step;
     const char *tag =
         count == 1 ? "" : arena_printf(b->a, " chunk %" PRIu64 "/%" PRIu64, c + 1, count);
-    uint64_t *cuts = ARENA_NEW(b->a, uint64_t, parts);
-    size_t n_cuts = 0;
-    for (uint64_t p = 1; p < parts && count > 1; p++) cuts[n_cuts++] = n * p / parts;
-    columns g = build_columns(b, arena_printf(b->a, "gate%s", tag), n, cuts, n_cuts);
-    columns u = build_columns(b, arena_printf(b->a, "up%s", tag), n, cuts, n_cuts);
-    linear_range r = {.row0 = i0,
-                      .n = n,
-                      .k0 = 0,
-                      .kn = C,
-                      .x = x,
-                      .x_rows = b->rows,
-                      .y = &g,
-                      .y_first = i0,
-                      .first = true,
-                      .last = true,
-                      .tag = tag};
-    linear_run(b, &gate, &r);
-    r.y = &u;
-    linear_run(b, &up, &r);
-    columns s = columns_one(b, elementwise(b, OP_SILU_MUL, silu_group, "silu_mul", tag, &g, &u, n));
-    linear_range d = {.row0 = 0,
-                      .n = C,
+    columns s = mlp_chunk(b, &gate, &up, silu_group, x, i0, n, tag);
+    linear_range d = {.n = C,
                       .k0 = i0,
                       .kn = n,
                       .x = &s,
@@ -194,15 +208,12 @@ static columns mlp(build *b, const columns *x) {
                       .y = &y,
                       .first = c == 0,
                       .last = c + 1 == count,
-                      .tag = tag};
+                      .tag = tag,
+                      .fused = b->c.fuse ? FUSED_ADD : FUSED_NOTHING,
+                      .with = r1};
     linear_run(b, &down, &d);
   }
-  return y;
-}
-
-static columns residual(build *b, const char *what, const columns *x, const columns *y) {
-  build_op(b);
-  return columns_one(b, elementwise(b, OP_ADD, b->op_group, what, "", x, y, b->m->hidden_size));
+  return b->c.fuse ? y : residual(b, "resid2", r1, &y);
 }
 
 columns block(build *b, const columns *x) {
@@ -215,9 +226,13 @@ columns block(build *b, const columns *x) {
   columns k = linear_all(b, "k_proj", &n1, C, b->kv_cols, cuts, n_cuts);
   columns v = linear_all(b, "v_proj", &n1, C, b->kv_cols, cuts, n_cuts);
   columns attn = attention(b, &q, &k, &v);
-  columns o = linear_all(b, "o_proj", &attn, b->q_cols, C, NULL, 0);
-  columns r1 = residual(b, "resid1", x, &o);
+  columns r1;
+  if (b->c.fuse) {
+    r1 = linear_residual(b, "o_proj", &attn, b->q_cols, "resid1", x);
+  } else {
+    columns o = linear_all(b, "o_proj", &attn, b->q_cols, C, NULL, 0);
+    r1 = residual(b, "resid1", x, &o);
+  }
   columns n2 = columns_one(b, block_norm(b, "ffn_norm", &r1, 0, b->rows));
-  columns down = mlp(b, &n2);
-  return residual(b, "resid2", &r1, &down);
+  return mlp(b, &n2, &r1);
 }

@@ -50,7 +50,20 @@ typedef enum wl_split {
       WL_SPLIT_COUNT
 } wl_split;
 
+#define WL_FUSES(X)                                                                                \
+  X(AUTO, "auto", "in steps of 16 rows and more")                                                  \
+  X(NONE, "none", "each op is a task of its own")                                                  \
+  X(ALL, "all", "in every step")
+
+typedef enum wl_fuse {
+#define X(id, name, text) WL_FUSE_##id,
+  WL_FUSES(X)
+#undef X
+      WL_FUSE_COUNT
+} wl_fuse;
+
 enum { /* limits, named in messages */
+  WL_FUSE_ROWS = 16,
   WL_MAX_BATCH = 1024,
   WL_MAX_TASKS = 4 << 20,
   WL_MAX_PIECE_B = 512 * 1024
@@ -63,6 +76,7 @@ typedef struct wl_options {
   dtype weight_dtype, act_dtype, kv_dtype;
   wl_split split;
   bool flash;
+  wl_fuse fuse;      /* SiLU(gate) * up and the residual sums join the linear layers before them */
   uint64_t tile_B;   /* the largest piece or tile of weights; 0: chosen from SRAM's size */
 } wl_options;
 
@@ -74,6 +88,10 @@ typedef struct wl_target {
 
 /* The contract's defaults: one block of decode, past 4, bf16, head. */
 wl_options wl_defaults(void);
+
+/* WL_FUSE_COUNT where `name` is none. */
+wl_fuse wl_fuse_parse(const char *name);
+const char *wl_fuse_name(wl_fuse f);
 
 /* WL_SPLIT_COUNT where `name` is none. */
 wl_split wl_split_parse(const char *name);

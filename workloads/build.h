@@ -18,6 +18,7 @@ typedef struct chunks {
   uint64_t kv_heads; /* KV heads that are moved together */
   uint64_t rows;     /* query rows that attention works on together */
   uint64_t keys;     /* key rows in a tile: all, or a block of flash attention */
+  bool fuse;         /* SiLU(gate) * up and residual sums are part of the linear layers before them */
   bool segments;     /* activations are kept in segments of columns, each with a life of its own */
 } chunks;
 
@@ -61,6 +62,7 @@ bool build_integer(dtype d);
 uint32_t build_act(build *b, const char *name, uint64_t rows, uint64_t cols);
 columns build_columns(build *b, const char *name, uint64_t width, const uint64_t *cuts,
                       size_t n_cuts);
+columns columns_like(build *b, const char *name, const columns *c);
 dag_view build_box2(const build *b, uint32_t tensor, uint64_t row, uint64_t rows, uint64_t col,
                     uint64_t cols);
 dag_view build_box3(const build *b, uint32_t tensor, uint64_t i, uint64_t n, uint64_t row,
@@ -73,13 +75,14 @@ void build_emit_at(build *b, op o, const char *name, uint32_t group, uint64_t po
 /* ---- linear.c: y = x * W^T, streamed ---- */
 
 typedef struct linear {
-  const char *name;
+  const char *what; /* "q_proj" */
+  const char *name; /* with step and layer */
   uint32_t weight, scale; /* in DRAM; scale only for integer weights */
   uint64_t in, out;
   uint32_t parts, *group;
   uint64_t row0;        /* first output row of the present range, for the scales kept */
   uint32_t *kept_scale; /* int8: scale tiles of the first inner chunk, by (piece, part) */
-  columns partial;      /* results of the inner chunks so far, by piece and part */
+  columns sum;          /* partial sums of the inner chunks so far, cut as y is */
   size_t n_kept;
   uint64_t fit; /* rows of a piece: the same in every inner chunk */
 } linear;
@@ -90,10 +93,14 @@ typedef struct linear {
 linear linear_new(build *b, const char *what, uint64_t in, uint64_t out_rows, uint32_t table,
                   uint32_t table_scale);
 
-/* One product: output columns [row0, row0+n) of y from columns [k0, k0+kn) of the input; x holds
- * the input's columns from k0 on, in rows [x_row, x_row + x_rows). Inner chunks of the same range
- * come in order: `first` starts y, `last` writes it; those between keep partial sums in tiles of
- * their own. `tag` is put into names ("" or " chunk 2/12"). */
+/* One product: output columns [row0, row0+n), which are all of y, from columns [k0, k0+kn) of the
+ * input; x holds the input's columns from k0 on, in rows [x_row, x_row + x_rows). Inner chunks of
+ * the same range come in order: `first` starts y, `last` writes it; those between keep partial sums
+ * in tensors like y, box by box, so that each takes over the room of the one before. `tag` is put
+ * into names ("" or " chunk 2/12"). `fused` joins what follows to the last inner chunk: SiLU(with) *
+ * y, or with + y. */
+typedef enum fusion { FUSED_NOTHING, FUSED_SILU, FUSED_ADD } fusion;
+
 typedef struct linear_range {
   uint64_t row0, n, k0, kn;
   const columns *x;
@@ -102,12 +109,18 @@ typedef struct linear_range {
   uint64_t y_first; /* y's column 0 is the layer's output column y_first */
   bool first, last;
   const char *tag;
+  fusion fused;
+  const columns *with;
 } linear_range;
 void linear_run(build *b, linear *l, const linear_range *r);
 
 /* The whole layer at once. */
 columns linear_all(build *b, const char *what, const columns *x, uint64_t in, uint64_t out_cols,
                    const uint64_t *cuts, size_t n_cuts);
+
+/* The layer and the residual sum behind it, in the same tasks. */
+columns linear_residual(build *b, const char *what, const columns *x, uint64_t in,
+                        const char *sum_name, const columns *residual);
 
 /* ---- attention.c ---- */
 columns attention(build *b, const columns *q, const columns *k, const columns *v);

@@ -40,6 +40,7 @@ chunks chunks_plan(const build *b) {
   uint64_t S = b->target->sram_B, act = dtype_bits(o->act_dtype), rows = b->rows, N = b->kv_rows;
   uint64_t streams = o->split == WL_NONE ? 1 : b->target->engines;
   chunks c = {.piece_B = wl_piece_bytes(o, b->target), .tile_k = 0, .keys = N};
+  c.fuse = o->fuse == WL_FUSE_ALL || (o->fuse == WL_FUSE_AUTO && rows >= WL_FUSE_ROWS);
 
   if (o->split == WL_TILE) c.tile_k = tile_inner(b, c.piece_B);
 

@@ -41,8 +41,15 @@ static void arithmetic(const dag *d, const dag_task *t, cost *c) {
     c->vector_flops = 4 * written;
     break;
   case OP_MATMUL:
-  case OP_MATMUL_ACC: {
+  case OP_MATMUL_ACC:
+  case OP_MATMUL_SILU:
+  case OP_MATMUL_ACC_SILU:
+  case OP_MATMUL_ADD:
+  case OP_MATMUL_ACC_ADD: {
     uint64_t T = r[0].len[0], K = r[0].len[1], N = r[1].len[0];
+    bool silu = t->op == OP_MATMUL_SILU || t->op == OP_MATMUL_ACC_SILU;
+    bool add = t->op == OP_MATMUL_ADD || t->op == OP_MATMUL_ACC_ADD;
+    c->vector_flops = silu ? 5 * written : add ? written : 0;
     c->matrix_flops = 2 * T * N * K;
     c->mnk[0] = T, c->mnk[1] = N, c->mnk[2] = K;
     break;
@@ -75,17 +82,19 @@ static void arithmetic(const dag *d, const dag_task *t, cost *c) {
     break;
   }
   case OP_FLASH:
-  case OP_FLASH_ACC: {
-    uint64_t H = w[0].len[0], T = w[0].len[1], hd = w[0].len[2], N = r[1].len[1];
+  case OP_FLASH_ACC:
+  case OP_FLASH_OUT:
+  case OP_FLASH_ACC_OUT: {
+    uint64_t T = r[0].len[0], hd = r[1].len[2], H = r[0].len[1] / hd, N = r[1].len[1];
     uint64_t seen = H * block_pairs(T, N, t->pos, t->key);
     c->matrix_flops = 2 * 2 * hd * seen;
     c->vector_flops = 5 * seen; /* scale, maximum, subtract, exp, sum */
-    if (t->op == OP_FLASH_ACC)
+    if (t->op == OP_FLASH_OUT || t->op == OP_FLASH_ACC_OUT) c->vector_flops += written;
+    if (t->op == OP_FLASH_ACC || t->op == OP_FLASH_ACC_OUT)
       c->vector_flops += H * T * (hd + 3); /* rescale o and l by exp(m - m') */
     c->mnk[0] = T, c->mnk[1] = N, c->mnk[2] = hd;
     break;
   }
-  case OP_FLASH_NORM:
   case OP_ARGMAX:
     c->vector_flops = dag_view_elements(&r[0]);
     break;

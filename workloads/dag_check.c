@@ -131,12 +131,18 @@ static const char *const SIGNATURE[OP_COUNT] = {
     [OP_RMSNORM] = "x(T,C) w(C) > y(T,C)",
     [OP_MATMUL] = "x(T,K) w(N,K) ?scales(N|N,G) > y(T,N)",
     [OP_MATMUL_ACC] = "x(T,K) w(N,K) ?scales(N|N,G) sum(T,N) > y(T,N)",
+    [OP_MATMUL_SILU] = "x(T,K) w(N,K) ?scales(N|N,G) gate(T,N) > y(T,N)",
+    [OP_MATMUL_ACC_SILU] = "x(T,K) w(N,K) ?scales(N|N,G) sum(T,N) gate(T,N) > y(T,N)",
+    [OP_MATMUL_ADD] = "x(T,K) w(N,K) ?scales(N|N,G) residual(T,N) > y(T,N)",
+    [OP_MATMUL_ACC_ADD] = "x(T,K) w(N,K) ?scales(N|N,G) sum(T,N) residual(T,N) > y(T,N)",
     [OP_FLASH] = "q(T,C) k(m,N,d) v(m,N,d) ?scales(m,N|m,N,1) ?scales(m,N|m,N,1) > o(H,T,d) "
                  "max(H,T) sum(H,T)",
     [OP_FLASH_ACC] = "q(T,C) k(m,N,d) v(m,N,d) ?scales(m,N|m,N,1) ?scales(m,N|m,N,1) o(H,T,d) "
                      "max(H,T) sum(H,T) > "
                      "o(H,T,d) max(H,T) sum(H,T)",
-    [OP_FLASH_NORM] = "o(H,T,d) sum(H,T) > y(T,C)",
+    [OP_FLASH_OUT] = "q(T,C) k(m,N,d) v(m,N,d) ?scales(m,N|m,N,1) ?scales(m,N|m,N,1) > y(T,C)",
+    [OP_FLASH_ACC_OUT] = "q(T,C) k(m,N,d) v(m,N,d) ?scales(m,N|m,N,1) ?scales(m,N|m,N,1) "
+                         "o(H,T,d) max(H,T) sum(H,T) > y(T,C)",
     [OP_COPY] = "x(=) > y(=)",
     [OP_EMBED] = "rows(T,C) ?scales(T|T,G) > y(T,C)",
     [OP_ARGMAX] = "logits(T,N) > id(T,1)",
@@ -289,19 +295,25 @@ static int check_relations(const check *c, uint32_t task, const shapes *s) {
     return t->n_writes < 2 ? ERR_OK : check_scales(c, task, &w[1], &w[0], false);
   case OP_FLASH:
   case OP_FLASH_ACC:
-  case OP_FLASH_NORM:
+  case OP_FLASH_OUT:
+  case OP_FLASH_ACC_OUT:
   case OP_QK:
   case OP_PV:
+    if (t->op == OP_FLASH_OUT) H = C / d; /* no operand says it */
     if (C != H * d)
       return fail(c, task, "%" PRIu64 " columns are not %" PRIu64 " heads of %" PRIu64, C, H, d);
-    if (t->op != OP_FLASH_NORM && H % m != 0)
+    if (H % m != 0)
       return fail(c, task, "%" PRIu64 " heads do not share %" PRIu64 " KV heads evenly", H, m);
     if (t->op != OP_QK && t->op != OP_PV) return ERR_OK;
     return t->n_reads < 3 ? ERR_OK : check_scales(c, task, &r[2], &r[1], false);
-  case OP_MATMUL_ACC:
-    return t->n_reads < 4 ? ERR_OK : check_scales(c, task, &r[2], &r[1], true);
   case OP_MATMUL:
-    return t->n_reads < 3 ? ERR_OK : check_scales(c, task, &r[2], &r[1], true);
+  case OP_MATMUL_ACC:
+  case OP_MATMUL_SILU:
+  case OP_MATMUL_ACC_SILU:
+  case OP_MATMUL_ADD:
+  case OP_MATMUL_ACC_ADD:
+    if (t->n_reads < 3 || !is_scale(c, &r[2])) return ERR_OK;
+    return check_scales(c, task, &r[2], &r[1], true);
   default:
     return ERR_OK;
   }

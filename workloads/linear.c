@@ -16,7 +16,8 @@ static dtype scale_dtype(dtype weight) {
 linear linear_new(build *b, const char *what, uint64_t in, uint64_t out_rows, uint32_t table,
                   uint32_t table_scale) {
   dtype w = b->o->weight_dtype;
-  linear l = {.name = build_name(b, "%s", what),
+  linear l = {.what = what,
+              .name = build_name(b, "%s", what),
               .in = in,
               .out = out_rows,
               .weight = table,
@@ -44,8 +45,9 @@ typedef struct tile {
   uint32_t part;
   uint64_t lo, n, k, kn;
   uint64_t piece, pieces, k_piece, k_pieces;
-  uint32_t *kept;    /* scale tile of these rows, once loaded */
-  uint32_t *partial; /* partial sums of these rows, once begun */
+  uint32_t *kept;      /* scale tile of these rows, once loaded */
+  const columns *from; /* partial sums that the tile adds to, NULL: none */
+  const columns *to;   /* partial sums, or y */
 } tile;
 
 static const char *label(build *b, const linear *l, const linear_range *r, const tile *t) {
@@ -96,23 +98,22 @@ static size_t load_tile(build *b, const linear *l, const tile *t, const char *te
   return operands;
 }
 
-/* Multiplies by one tile: the first inner chunk starts the sum, the last writes y, those between
- * hand partial sums on. */
+/* By what is joined to it: the op that starts a sum, and the one that goes on with it. */
+static const op MATMUL_OP[][2] = {[FUSED_NOTHING] = {OP_MATMUL, OP_MATMUL_ACC},
+                                  [FUSED_SILU] = {OP_MATMUL_SILU, OP_MATMUL_ACC_SILU},
+                                  [FUSED_ADD] = {OP_MATMUL_ADD, OP_MATMUL_ACC_ADD}};
+
+/* Multiplies by one tile. */
 static void run_tile(build *b, linear *l, const linear_range *r, const tile *t) {
   const char *text = label(b, l, r, t);
-  dag_view reads[4] = {columns_view(b, r->x, r->x_row, r->x_rows, t->k - r->k0, t->kn)};
+  dag_view reads[5] = {columns_view(b, r->x, r->x_row, r->x_rows, t->k - r->k0, t->kn)};
   size_t n = 1 + load_tile(b, l, t, text, reads + 1);
-  bool first = r->first && t->k_piece == 0, last = r->last && t->k_piece + 1 == t->k_pieces;
-  if (!first) reads[n++] = dag_all(b->d, *t->partial);
-  dag_view y;
-  if (last) {
-    y = columns_view(b, r->y, 0, r->x_rows, t->lo - r->y_first, t->n);
-  } else {
-    const char *name = arena_printf(b->a, "%s.partial%s", l->name, text);
-    *t->partial = build_act(b, name, r->x_rows, t->n);
-    y = dag_all(b->d, *t->partial);
-  }
-  build_emit(b, first ? OP_MATMUL : OP_MATMUL_ACC, arena_printf(b->a, "%s%s", l->name, text),
+  uint64_t col = t->lo - r->y_first;
+  fusion fused = t->to == r->y ? r->fused : FUSED_NOTHING;
+  if (t->from != NULL) reads[n++] = columns_view(b, t->from, 0, r->x_rows, col, t->n);
+  if (fused != FUSED_NOTHING) reads[n++] = columns_view(b, r->with, 0, r->x_rows, col, t->n);
+  dag_view y = columns_view(b, t->to, 0, r->x_rows, col, t->n);
+  build_emit(b, MATMUL_OP[fused][t->from != NULL], arena_printf(b->a, "%s%s", l->name, text),
              l->group[t->part], reads, n, &y, 1);
 }
 
@@ -160,12 +161,17 @@ void linear_run(build *b, linear *l, const linear_range *r) {
     n[p] = cut_part(b, r, lo, hi, l->fit, &cuts[p]);
     most = n[p] > most ? n[p] : most;
   }
-  /* what goes from one inner chunk to the next, by (piece, part) */
+  /* what goes from one inner chunk to the next */
   if (r->first) {
     l->n_kept = most * l->parts;
     l->kept_scale = ARENA_NEW(b->a, uint32_t, l->n_kept);
-    l->partial.tensor = ARENA_NEW(b->a, uint32_t, l->n_kept);
-    for (size_t i = 0; i < l->n_kept; i++) l->kept_scale[i] = l->partial.tensor[i] = DAG_NO_TENSOR;
+    for (size_t i = 0; i < l->n_kept; i++) l->kept_scale[i] = DAG_NO_TENSOR;
+  }
+  columns *sum = ARENA_NEW(b->a, columns, k_pieces);
+  for (uint64_t k = 0; k < k_pieces; k++) {
+    const char *inner_text =
+        build_part(b, arena_printf(b->a, "%s.partial%s", l->what, r->tag), k, k_pieces);
+    sum[k] = r->last && k + 1 == k_pieces ? *r->y : columns_like(b, inner_text, r->y);
   }
   for (size_t i = 0; i < most; i++)
     for (uint64_t k = 0; k < k_pieces; k++)
@@ -182,18 +188,20 @@ void linear_run(build *b, linear *l, const linear_range *r) {
                   .k_piece = k,
                   .k_pieces = k_pieces,
                   .kept = &l->kept_scale[i * l->parts + p],
-                  .partial = &l->partial.tensor[i * l->parts + p]};
+                  .from = k > 0      ? &sum[k - 1]
+                          : r->first ? NULL
+                                     : &l->sum,
+                  .to = r->last && k + 1 == k_pieces ? r->y : &sum[k]};
         run_tile(b, l, r, &t);
       }
+  l->sum = sum[k_pieces - 1];
 }
 
 columns linear_all(build *b, const char *what, const columns *x, uint64_t in, uint64_t out_cols,
                    const uint64_t *cuts, size_t n_cuts) {
   linear l = linear_new(b, what, in, out_cols, DAG_NO_TENSOR, DAG_NO_TENSOR);
   columns y = build_columns(b, what, out_cols, cuts, n_cuts);
-  linear_range r = {.row0 = 0,
-                    .n = out_cols,
-                    .k0 = 0,
+  linear_range r = {.n = out_cols,
                     .kn = in,
                     .x = x,
                     .x_rows = b->rows,
@@ -201,6 +209,25 @@ columns linear_all(build *b, const char *what, const columns *x, uint64_t in, ui
                     .first = true,
                     .last = true,
                     .tag = ""};
+  linear_run(b, &l, &r);
+  return y;
+}
+
+columns linear_residual(build *b, const char *what, const columns *x, uint64_t in,
+                        const char *sum_name, const columns *residual) {
+  uint64_t C = b->m->hidden_size;
+  linear l = linear_new(b, what, in, C, DAG_NO_TENSOR, DAG_NO_TENSOR);
+  columns y = build_columns(b, sum_name, C, NULL, 0);
+  linear_range r = {.n = C,
+                    .kn = in,
+                    .x = x,
+                    .x_rows = b->rows,
+                    .y = &y,
+                    .first = true,
+                    .last = true,
+                    .tag = "",
+                    .fused = FUSED_ADD,
+                    .with = residual};
   linear_run(b, &l, &r);
   return y;
 }

@@ -4,6 +4,8 @@
  *   RMSNorm      y[t,i] = x[t,i] * w[i] / sqrt(mean_i(x[t,i]^2) + eps)         reads x, w          writes y
  *   MatMul       y[t,o] = sum_i x[t,i] * w[o,i]                                 reads x, w[, scales] writes y
  *   MatMulAcc    y[t,o] += sum_i x[t,i] * w[o,i], over a part of i               reads x, w[, scales], y  writes y
+ *   MatMul[Acc]SiLU  y = gate / (1 + exp(-gate)) * u, u as MatMul[Acc] has it     reads ..., gate     writes y
+ *   MatMul[Acc]Add   y = r + u                                                    reads ..., r        writes y
  *   RoPE         rotates pairs of each head by position (task.pos + t)          reads x             writes y
  *   KVAppend     copies new rows into the cache tile behind the past ones       reads k or v        writes tile
  *   QK           s[h,t,j] = q[t,h,:] . k[h/g,j,:] / sqrt(head_dim), causal      reads q, k tile     writes s
@@ -14,7 +16,7 @@
  *   FlashAttn    one block of keys j of online softmax: s = q.k / sqrt(head_dim), m' = max(m, max_j s),
  *                l' = l e^(m-m') + sum_j e^(s-m'), o' = o e^(m-m') + sum_j e^(s-m') v     reads q, k, v[, scales]  writes o, m, l
  *   FlashAttnAcc the same, on top of the state of earlier blocks                reads q, k, v[, scales], o, m, l  writes o, m, l
- *   FlashNorm    y = o / l                                                      reads o, l          writes y
+ *   FlashAttn[Acc]Out  the same of the last block, and y = o' / l'                reads as without Out   writes y
  *   Add          y = a + b                                                      reads a, b          writes y
  *   SiLUMul      y = gate / (1 + exp(-gate)) * up                               reads gate, up      writes y
  *   Copy         y = x                                                          reads x             writes y
@@ -37,6 +39,10 @@ typedef enum op_kind { OP_COMPUTE, OP_LOAD, OP_STORE, OP_MOVE, OP_KIND_COUNT } o
   X(RMSNORM, "RMSNorm", OP_COMPUTE, "vector", "root-mean-square normalisation")                    \
   X(MATMUL, "MatMul", OP_COMPUTE, "matmul", "linear layer, or a piece of its output columns")      \
   X(MATMUL_ACC, "MatMulAcc", OP_COMPUTE, "matmul", "adds a part of a linear layer's inner dimension")  \
+  X(MATMUL_SILU, "MatMulSiLU", OP_COMPUTE, "matmul", "up projection, times SiLU(gate) at once")       \
+  X(MATMUL_ACC_SILU, "MatMulAccSiLU", OP_COMPUTE, "matmul", "its last part, times SiLU(gate) at once") \
+  X(MATMUL_ADD, "MatMulAdd", OP_COMPUTE, "matmul", "linear layer, plus the residual at once")         \
+  X(MATMUL_ACC_ADD, "MatMulAccAdd", OP_COMPUTE, "matmul", "its last part, plus the residual at once") \
   X(ROPE, "RoPE", OP_COMPUTE, "vector", "rotary position embedding of queries or keys")            \
   X(KVAPPEND, "KVAppend", OP_COMPUTE, "vector", "copies new K or V rows into the cache tile")      \
   X(QK, "QK", OP_COMPUTE, "matmul", "attention scores: dot products of queries with keys, scaled") \
@@ -46,7 +52,8 @@ typedef enum op_kind { OP_COMPUTE, OP_LOAD, OP_STORE, OP_MOVE, OP_KIND_COUNT } o
   X(PV, "PV", OP_COMPUTE, "matmul", "attention output: probabilities times values")                \
   X(FLASH, "FlashAttn", OP_COMPUTE, "matmul", "attention over the first block of keys, online softmax") \
   X(FLASH_ACC, "FlashAttnAcc", OP_COMPUTE, "matmul", "attention over a further block of keys")        \
-  X(FLASH_NORM, "FlashNorm", OP_COMPUTE, "vector", "division by the online softmax's sum")            \
+  X(FLASH_OUT, "FlashAttnOut", OP_COMPUTE, "matmul", "attention over the only block of keys")         \
+  X(FLASH_ACC_OUT, "FlashAttnAccOut", OP_COMPUTE, "matmul", "attention over the last block of keys")  \
   X(ADD, "Add", OP_COMPUTE, "vector", "residual addition")                                         \
   X(SILU_MUL, "SiLUMul", OP_COMPUTE, "vector", "SiLU(gate) times up")                              \
   X(COPY, "Copy", OP_COMPUTE, "vector", "copies rows")                                               \

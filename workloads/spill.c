@@ -15,6 +15,7 @@ typedef struct life {
   uint32_t last_writer;
   bool loaded; /* all its writers are loads that can be done again */
   bool held, evicted;
+  bool given; /* another tensor has begun to take over its room */
   uint32_t now;  /* its tensor in the output; DAG_DRAM ones are copied at first use */
   uint32_t copy; /* its copy in DRAM, once spilled; NEVER before */
 } life;
@@ -81,18 +82,21 @@ static uint32_t mapped(pass *p, uint32_t tensor) {
   return l->now;
 }
 
+/* The room comes from the tensor that this one takes over, where there is one. */
 static void hold(pass *p, uint32_t tensor) {
   life *l = &p->life[tensor];
+  bool anew = l->evicted || p->over[tensor] == DAG_NO_ROOM;
+  if (!anew) p->life[p->over[tensor]].given = true;
+  p->used += anew ? l->bytes : 0;
   l->held = true;
   l->evicted = false;
   p->held[p->n_held++] = tensor;
-  p->used += l->bytes;
 }
 
 static void let_go(pass *p, size_t index) {
   life *l = &p->life[p->held[index]];
   l->held = false;
-  p->used -= l->bytes;
+  p->used -= l->given ? 0 : l->bytes;
   p->held[index] = p->held[--p->n_held];
 }
 
@@ -119,7 +123,7 @@ static bool evict(pass *p, uint32_t task) {
     for (uint32_t k = 0; k < (uint32_t)t->n_reads + t->n_writes; k++)
       operand = operand || v[k].tensor == p->held[i];
     dag_role role = (dag_role)p->in->tensors[p->held[i]].role;
-    if (operand || l->last_writer >= task || role == DAG_WEIGHT || role == DAG_SCALE) continue;
+    if (operand || l->given || l->last_writer >= task || role == DAG_WEIGHT || role == DAG_SCALE) continue;
     uint32_t next = next_use(p, l, task);
     if (best == p->n_held || next > farthest || (next == farthest && p->held[i] < p->held[best]))
       best = i, farthest = next;
@@ -188,8 +192,9 @@ static void step(pass *p, uint32_t task) {
   for (uint32_t i = 0; i < n; i++) {
     bool again = false;
     for (uint32_t k = 0; k < i; k++) again = again || v[k].tensor == v[i].tensor;
-    if (p->over[v[i].tensor] != DAG_NO_ROOM && !p->life[v[i].tensor].held) continue;
-    if (!again && !p->life[v[i].tensor].held) need += p->life[v[i].tensor].bytes;
+    const life *l = &p->life[v[i].tensor];
+    if (!l->held && !l->evicted && p->over[v[i].tensor] != DAG_NO_ROOM) continue;
+    if (!again && !l->held) need += l->bytes;
   }
   while (p->used + need > p->budget && evict(p, task)) continue;
   for (uint32_t i = 0; i < n; i++) {
@@ -217,16 +222,18 @@ static uint64_t peak_B(const dag *d, arena *a) {
   uint64_t most = 0, used = 0, *free_after = ARENA_NEW(a, uint64_t, d->n_tasks + 1);
   for (uint32_t t = 0; t < d->n_tasks; t++) {
     const dag_view *v = dag_reads(d, &d->tasks[t]);
-    uint64_t twice = 0; /* counted for both tensors of a room that changes hands here */
     for (uint32_t i = 0; i < (uint32_t)d->tasks[t].n_reads + d->tasks[t].n_writes; i++) {
       life *l = &p.life[v[i].tensor];
       if (l->bytes == 0 || l->held) continue;
       l->held = true;
-      used += l->bytes;
-      twice += over[v[i].tensor] != DAG_NO_ROOM ? l->bytes : 0;
+      uint32_t from = over[v[i].tensor];
+      if (from == DAG_NO_ROOM)
+        used += l->bytes;
+      else /* its room is not given back, but handed on */
+        free_after[p.uses[p.life[from].use0 + p.life[from].n_uses - 1]] -= l->bytes;
       free_after[p.uses[l->use0 + l->n_uses - 1]] += l->bytes;
     }
-    most = used - twice > most ? used - twice : most;
+    most = used > most ? used : most;
     used -= free_after[t];
   }
   return most;
@@ -257,7 +264,7 @@ dag *wl_spill(dag *in, uint64_t sram_B, arena *a) {
     for (uint64_t share = 7; share >= 6; share--) {
       dag *less = spill_to(in, sram_B / 8 * share, &some, a, &scratch);
       if (some <= all + dram / 16) best = less;
-    }
+        }
   }
   arena_free(&scratch);
   return best;

@@ -35,6 +35,22 @@ const char *wl_split_name(wl_split s) {
   return SPLIT_NAME[s];
 }
 
+static const char *const FUSE_NAME[WL_FUSE_COUNT] = {
+#define X(id, name, text) [WL_FUSE_##id] = name,
+    WL_FUSES(X)
+#undef X
+};
+
+wl_fuse wl_fuse_parse(const char *name) {
+  for (int f = 0; f < WL_FUSE_COUNT; f++)
+    if (strcmp(FUSE_NAME[f], name) == 0) return (wl_fuse)f;
+  return WL_FUSE_COUNT;
+}
+
+const char *wl_fuse_name(wl_fuse f) {
+  return FUSE_NAME[f];
+}
+
 int wl_dtype_parse(const char *text, dtype *weight, dtype *act, dtype *kv, err *e) {
   static const struct {
     const char *name;
@@ -114,6 +130,7 @@ static void describe(dag *d, const model *m, const wl_options *o) {
                                .split = wl_split_name(o->split),
                                .attention = o->flash ? "flash" : "three-pass",
                                .kv_update = "smart-mask",
+                               .fuse = wl_fuse_name(o->fuse),
                                .past = o->past,
                                .tokens = o->tokens,
                                .steps = o->steps,
