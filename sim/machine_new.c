@@ -29,13 +29,16 @@ static void make_ledgers(machine *m, order_buffer *b, const order_profile *plann
   }
 }
 
-/* The plan's order; where that does not fit SRAM, the program order; where that does not either, an
- * explanation. */
+/* The plan's order; where that does not fit SRAM, the same with tasks put off; where that gets stuck,
+ * the program order; where that does not fit either, an explanation. */
 static int make_order(machine *m, const pol_plan *plan, arena *a, err *e) {
   order_buffer *b;
   m->compute = plan->order;
   m->n_compute = plan->n_order;
   order_profile *planned = lay_out(m, &b, a);
+  if (order_short(m->plat, planned) < m->plat->n_srams &&
+      order_fit(m->dag, &m->succ, m->plat, m->compute, m->n_compute))
+    planned = lay_out(m, &b, a);
   if (order_short(m->plat, planned) < m->plat->n_srams) {
     size_t n = 0;
     for (uint32_t t = 0; t < m->dag->n_tasks; t++)

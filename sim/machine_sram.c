@@ -72,9 +72,40 @@ bool machine_give(machine *m, uint32_t t) {
   return any;
 }
 
+/* Bytes that the task is going to take in an SRAM. */
+static uint64_t untaken_B(machine *m, uint32_t t, uint32_t s) {
+  const dag_task *task = &m->dag->tasks[t];
+  const dag_view *w = dag_writes(m->dag, task);
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < task->n_writes; i++) {
+    const m_buffer *b = buffer_of(m, &w[i]);
+    if (!b->taken && b->plan.sram == s) bytes += b->plan.bytes;
+  }
+  return bytes;
+}
+
+/* True where a load or move that is ahead of its place would take the room that an engine's next
+ * task, which stands before it in the order, will need for what it writes. */
+static bool takes_reserved(machine *m, uint32_t t) {
+  uint32_t place = m->order.pos[t];
+  if (m->task[t].kind == OP_COMPUTE || m->task[t].to == DAG_DRAM || place <= m->frontier)
+    return false;
+  uint32_t s = m->task[t].to - (uint32_t)DAG_SRAM;
+  double room = m->plat->srams[s].capacity_B - (double)m->space[s].used_B;
+  room -= (double)untaken_B(m, t, s);
+  for (uint32_t e = 0; e < m->plat->n_engines; e++) {
+    const m_resource *res = &m->resource[e];
+    if (res->head == res->n_queue) continue;
+    uint32_t next = res->queue[res->head];
+    if (m->task[next].wait == 0 && m->order.pos[next] < place) room -= (double)untaken_B(m, next, s);
+    if (room < 0) return true;
+  }
+  return false;
+}
+
 bool machine_admit(machine *m, uint32_t t) {
   m_task *x = &m->task[t];
-  if (take_buffers(m, t)) {
+  if (!takes_reserved(m, t) && take_buffers(m, t)) {
     if (x->state == M_BLOCKED) x->why.room_s = m->now, x->why.room_by = m->ending;
     return true;
   }

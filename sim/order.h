@@ -37,6 +37,11 @@ typedef struct order_profile {
  * id order. `compute` must be topological. */
 order order_make(const dag *d, const dag_succ *succ, const uint32_t *compute, size_t n, arena *a);
 
+/* Changes a topological order of the compute tasks, as little as a greedy pass can, so that what is
+ * held in each SRAM fits its capacity: a task whose buffers find no room is put off until they do,
+ * and those behind it go first. False (and the order unchanged) where that gets stuck. */
+bool order_fit(const dag *d, const dag_succ *succ, const platform *p, uint32_t *compute, size_t n);
+
 /* Planned lives by tensor id, and what they sum to, by sram. Every tensor is in one of them. */
 order_buffer *order_buffers(const dag *d, const order *o, arena *a);
 order_profile *order_planned(const dag *d, const order_buffer *b, size_t n_srams, arena *a);

@@ -17,7 +17,10 @@ typedef struct chunk {
   const columns *q, *k, *v, *out;
   uint64_t seq, kv0, n_kv, key0, keys;
   uint32_t q_rope, k_rope;
-  uint64_t q_head0; /* q_rope's column 0 is this head's */
+  uint64_t q_head0, k_head0; /* their column 0 is this head's */
+  bool q_roped, k_roped;     /* q and k come with RoPE */
+  uint32_t *done;            /* three-pass: the last task of each of the latest */
+  uint64_t n_done;
   uint32_t k_tile, v_tile, k_scale, v_scale;
 } chunk;
 
@@ -119,7 +122,7 @@ static uint32_t make_tile(build *b, const chunk *t, bool is_k, uint32_t *scale) 
   uint64_t row = t->key0 + loaded - past; /* of the step's new rows */
   columns k_rope = columns_one(b, t->k_rope);
   dag_view src =
-      is_k ? columns_view(b, &k_rope, row, fresh_n, 0, t->n_kv * hd)
+      is_k ? columns_view(b, &k_rope, row, fresh_n, (t->kv0 - t->k_head0) * hd, t->n_kv * hd)
            : columns_view(b, t->v, t->seq * b->tokens + row, fresh_n, t->kv0 * hd, t->n_kv * hd);
   dag_view fresh[2] = {build_box3(b, tile, 0, t->n_kv, loaded, fresh_n)};
   dag_view home[2] = {build_box3(b, dram, t->kv0, t->n_kv, t->key0 + loaded, fresh_n)};
@@ -141,7 +144,7 @@ static uint32_t rope(build *b, const chunk *t, const char *what, const columns *
   const char *name = build_name(b, "%s%s", what, head_label(b, t, h, n, of));
   uint32_t y = build_act(b, name, T, n * hd);
   dag_view from = columns_view(b, x, t->seq * T, T, h * hd, n * hd), to = dag_all(b->d, y);
-  build_emit_at(b, OP_ROPE, name, group, b->past, 0, &from, 1, &to, 1);
+  build_emit_at(b, OP_ROPE, name, group, b->past, 0, &from, 1, &to, 1, DAG_NO_TASK);
   return y;
 }
 
@@ -157,8 +160,9 @@ static dag_view new_view(build *b, const char *name, dtype dt, uint32_t rank, co
 }
 
 /* Three-pass attention of heads h .. h+n-1, query rows r .. r+rn-1, over all keys that the last of
- * them sees. */
-static void three_pass(build *b, const chunk *t, uint64_t h, uint64_t n, uint64_t r, uint64_t rn) {
+ * them sees. As many are in work at a time as there are engines, which is what there is room for:
+ * the next one begins when the first of them is done. */
+static void three_pass(build *b, chunk *t, uint64_t h, uint64_t n, uint64_t r, uint64_t rn) {
   static const char *const WHAT[6] = {"scores",      "softmax_max",  "softmax_exp",
                                       "softmax_sum", "softmax_prob", "attn_out"};
   uint64_t T = b->tokens, hd = b->m->head_dim, keys = b->past + r + rn, full[3] = {n, rn, keys};
@@ -178,12 +182,14 @@ static void three_pass(build *b, const chunk *t, uint64_t h, uint64_t n, uint64_
     pv[operands++] = tile_part(b, t, t->v_scale, h, n, keys);
   }
   dag_view out_view = columns_view(b, t->out, t->seq * T + r, rn, h * hd, n * hd);
-  uint64_t pos = b->past + r;
-  build_emit_at(b, OP_QK, name[0], t->g.qk, pos, 0, qk, operands, &s[0], 1);
-  build_emit_at(b, OP_SOFTMAX_MAX, name[1], t->g.max, pos, 0, &s[0], 1, &s[1], 1);
-  build_emit_at(b, OP_SOFTMAX_EXP, name[2], t->g.exp, pos, 0, s, 2, &s[2], 2);
-  build_emit_at(b, OP_SOFTMAX_NORM, name[4], t->g.norm, pos, 0, &s[2], 2, &s[4], 1);
-  build_emit_at(b, OP_PV, name[5], t->g.pv, pos, 0, pv, operands, &out_view, 1);
+  uint64_t pos = b->past + r, streams = b->target->engines;
+  uint32_t after = t->n_done < streams ? DAG_NO_TASK : t->done[t->n_done % streams];
+  build_emit_at(b, OP_QK, name[0], t->g.qk, pos, 0, qk, operands, &s[0], 1, after);
+  build_emit_at(b, OP_SOFTMAX_MAX, name[1], t->g.max, pos, 0, &s[0], 1, &s[1], 1, DAG_NO_TASK);
+  build_emit_at(b, OP_SOFTMAX_EXP, name[2], t->g.exp, pos, 0, s, 2, &s[2], 2, DAG_NO_TASK);
+  build_emit_at(b, OP_SOFTMAX_NORM, name[4], t->g.norm, pos, 0, &s[2], 2, &s[4], 1, DAG_NO_TASK);
+  t->done[t->n_done++ % streams] =
+      build_emit_at(b, OP_PV, name[5], t->g.pv, pos, 0, pv, operands, &out_view, 1, DAG_NO_TASK);
 }
 
 /* One block of keys of flash attention on top of `state` (o, m, l; by head and rows), which it
@@ -212,17 +218,17 @@ static void flash_block(build *b, const chunk *t, uint64_t h, uint64_t n, uint64
   dag_view y = columns_view(b, t->out, t->seq * T + r, rn, h * hd, n * hd);
   op o = last ? (first ? OP_FLASH_OUT : OP_FLASH_ACC_OUT) : first ? OP_FLASH : OP_FLASH_ACC;
   build_emit_at(b, o, build_name(b, "attn%s%s%s", head, rows, block_name), t->g.flash, pos, t->key0,
-                in, n_in, last ? &y : state->v, last ? 1 : 3);
+                in, n_in, last ? &y : state->v, last ? 1 : 3, DAG_NO_TASK);
 }
 
 /* All heads of the chunk that share its tiles, `step` at a time, by blocks of query rows. */
 static void chunk_heads(build *b, chunk *t, uint64_t step, const uint32_t *q_rope,
-                        flash_state *state) {
+                        const uint64_t *q_head0, flash_state *state) {
   uint64_t share = b->m->num_attention_heads / b->m->num_key_value_heads, T = b->tokens;
   size_t i = 0;
   for (uint64_t h = t->kv0 * share; h < (t->kv0 + t->n_kv) * share; h += step) {
     t->q_rope = q_rope[(h - t->kv0 * share) / step];
-    t->q_head0 = h;
+    t->q_head0 = q_head0[(h - t->kv0 * share) / step];
     for (uint64_t r = 0; r < T; r += b->c.rows, i++) {
       uint64_t rn = T - r < b->c.rows ? T - r : b->c.rows;
       if (!b->o->flash)
@@ -244,27 +250,50 @@ static uint64_t heads_a_task(const build *b, const chunk *t) {
   return n;
 }
 
+/* The tensor that holds a head, and the first head in it. */
+static uint32_t segment_of(const build *b, const columns *c, uint64_t head, uint64_t *first) {
+  size_t i = 0;
+  while (i + 1 < c->n && c->first[i + 1] <= head * b->m->head_dim) i++;
+  *first = c->first[i] / b->m->head_dim;
+  return c->tensor[i];
+}
+
 static void run_chunk(build *b, chunk *t) {
   uint64_t H = b->m->num_attention_heads, KV = b->m->num_key_value_heads, share = H / KV;
   uint64_t step = heads_a_task(b, t), n = t->n_kv * share / step;
   uint64_t blocks = (b->tokens + b->c.rows - 1) / b->c.rows;
   uint32_t *q_rope = ARENA_NEW(b->a, uint32_t, n);
   flash_state *state = ARENA_NEW(b->a, flash_state, n * blocks);
-  t->k_rope = rope(b, t, "k_rope", t->k, t->kv0, t->n_kv, KV, t->g.rope_k);
+  uint64_t *q_head0 = ARENA_NEW(b->a, uint64_t, n);
+  t->k_head0 = t->kv0;
+  if (t->k_roped)
+    t->k_rope = segment_of(b, t->k, t->kv0, &t->k_head0);
+  else
+    t->k_rope = rope(b, t, "k_rope", t->k, t->kv0, t->n_kv, KV, t->g.rope_k);
   for (t->key0 = 0; t->key0 < b->kv_rows; t->key0 += b->c.keys) {
     t->keys = b->kv_rows - t->key0 < b->c.keys ? b->kv_rows - t->key0 : b->c.keys;
     t->k_tile = make_tile(b, t, true, &t->k_scale);
     t->v_tile = make_tile(b, t, false, &t->v_scale);
-    for (uint64_t i = 0; i < n && t->key0 == 0; i++)
-      q_rope[i] = rope(b, t, "q_rope", t->q, t->kv0 * share + i * step, step, H, t->g.rope_q);
-    chunk_heads(b, t, step, q_rope, state);
+    for (uint64_t i = 0; i < n && t->key0 == 0; i++) {
+      uint64_t h = q_head0[i] = t->kv0 * share + i * step;
+      q_rope[i] = t->q_roped ? segment_of(b, t->q, h, &q_head0[i])
+                             : rope(b, t, "q_rope", t->q, h, step, H, t->g.rope_q);
+    }
+    chunk_heads(b, t, step, q_rope, q_head0, state);
   }
 }
 
-columns attention(build *b, const columns *q, const columns *k, const columns *v) {
-  uint32_t y = build_act(b, build_name(b, "attn_out"), b->rows, b->q_cols);
-  columns result = columns_one(b, y);
-  chunk t = {.g = make_groups(b), .q = q, .k = k, .v = v, .out = &result};
+columns attention(build *b, const columns *q, const columns *k, const columns *v, bool q_roped,
+                  bool k_roped) {
+  columns result = columns_one(b, build_act(b, build_name(b, "attn_out"), b->rows, b->q_cols));
+  chunk t = {.g = make_groups(b),
+             .q = q,
+             .k = k,
+             .v = v,
+             .q_roped = q_roped,
+             .k_roped = k_roped,
+             .out = &result,
+             .done = ARENA_NEW(b->a, uint32_t, b->target->engines)};
   uint64_t KV = b->m->num_key_value_heads;
   for (t.seq = 0; t.seq < b->o->batch; t.seq++)
     for (t.kv0 = 0; t.kv0 < KV; t.kv0 += b->c.kv_heads) {

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 /* ---- shared ---------------------------------------------------------------------------------- */
 
@@ -56,9 +57,22 @@ columns build_columns(build *b, const char *name, uint64_t width, const uint64_t
   return c;
 }
 
-/* Cut as c is. */
+columns columns_range(build *b, const char *name, uint64_t begin, uint64_t end, bool all) {
+  columns c = {
+      .n = 1, .tensor = ARENA_NEW(b->a, uint32_t, 1), .first = ARENA_NEW(b->a, uint64_t, 2)};
+  c.first[0] = begin;
+  c.first[1] = end;
+  const char *text = all ? build_name(b, "%s", name)
+                         : build_name(b, "%s[%" PRIu64 ":%" PRIu64 "]", name, begin, end);
+  c.tensor[0] = build_act(b, text, b->rows, end - begin);
+  return c;
+}
+
 columns columns_like(build *b, const char *name, const columns *c) {
-  return build_columns(b, name, c->first[c->n], c->first + 1, c->n - 1);
+  columns y = {.n = c->n, .tensor = ARENA_NEW(b->a, uint32_t, c->n), .first = c->first};
+  for (size_t i = 0; i < c->n; i++)
+    y.tensor[i] = columns_range(b, name, c->first[i], c->first[i + 1], c->n == 1).tensor[0];
+  return y;
 }
 
 columns columns_one(build *b, uint32_t tensor) {
@@ -89,8 +103,9 @@ dag_view build_box3(const build *b, uint32_t tensor, uint64_t i, uint64_t n, uin
                  (uint64_t[]){n, rows, b->d->tensors[tensor].dim[2]});
 }
 
-void build_emit_at(build *b, op o, const char *name, uint32_t group, uint64_t pos, uint64_t key,
-                   const dag_view *reads, size_t n_reads, const dag_view *writes, size_t n_writes) {
+uint32_t build_emit_at(build *b, op o, const char *name, uint32_t group, uint64_t pos, uint64_t key,
+                       const dag_view *reads, size_t n_reads, const dag_view *writes,
+                       size_t n_writes, uint32_t after) {
   dag_task t = {.name = name,
                 .group = group,
                 .layer = b->layer,
@@ -98,12 +113,33 @@ void build_emit_at(build *b, op o, const char *name, uint32_t group, uint64_t po
                 .pos = (uint32_t)pos,
                 .key = (uint32_t)key,
                 .op = (uint8_t)o};
-  dag_add_task(b->d, &t, reads, n_reads, writes, n_writes);
+  return dag_add_task_after(b->d, &t, reads, n_reads, writes, n_writes, &after,
+                            after != DAG_NO_TASK);
 }
 
 void build_emit(build *b, op o, const char *name, uint32_t group, const dag_view *reads,
                 size_t n_reads, const dag_view *writes, size_t n_writes) {
-  build_emit_at(b, o, name, group, 0, 0, reads, n_reads, writes, n_writes);
+  build_emit_at(b, o, name, group, 0, 0, reads, n_reads, writes, n_writes, DAG_NO_TASK);
+}
+
+typedef struct known {
+  const char *name;
+  uint32_t tensor;
+} known;
+
+uint32_t build_home(build *b, const char *name, dag_role role, dtype dt, uint32_t rank,
+                    const uint64_t *dim) {
+  /* steps ask in the same order, so what is looked for mostly stands behind what was found last */
+  for (size_t i = 0; i < b->n_known && b->again; i++) {
+    size_t k = (b->next_known + i) % b->n_known;
+    if (strcmp(b->known[k].name, name) != 0) continue;
+    b->next_known = k + 1;
+    return b->known[k].tensor;
+  }
+  known x = {name, dag_add_tensor(b->d, name, DAG_DRAM, role, dt, rank, dim)};
+  ARENA_PUSH(b->a, b->known, b->n_known, b->cap_known, x);
+  b->next_known = b->n_known;
+  return x.tensor;
 }
 
 /* ---- vector ops ------------------------------------------------------------------------------ */
@@ -114,13 +150,22 @@ static uint64_t vector_parts(const build *b, uint64_t n) {
   return b->parts < n ? b->parts : n;
 }
 
+/* Small, as the first product waits for the last of them. */
+uint64_t block_input_parts(const build *b) {
+  uint64_t parts = 4 * b->target->engines;
+  return parts < b->rows ? parts : b->rows;
+}
+
 uint32_t block_norm(build *b, const char *what, const columns *x, uint64_t row, uint64_t rows) {
   uint64_t C = b->m->hidden_size, parts = vector_parts(b, rows);
+  bool as_loaded = b->first_block && x->n == 1 && rows == b->rows && parts > 1 &&
+                   dtype_bytes(b->o->act_dtype, rows * C) > b->c.piece_B;
+  if (as_loaded && strcmp(what, "attn_norm") == 0) parts = block_input_parts(b);
   const char *name = build_name(b, "%s", what);
   const char *weight = build_name(b, "%s.weight", what);
   dtype dt = build_integer(b->o->act_dtype) ? DT_BF16 : b->o->act_dtype;
-  uint32_t w = dag_add_tensor(b->d, arena_printf(b->a, "L%u.%s.weight", b->layer, what), DAG_DRAM,
-                              DAG_WEIGHT, dt, 1, &C);
+  uint32_t w =
+      build_home(b, arena_printf(b->a, "L%u.%s.weight", b->layer, what), DAG_WEIGHT, dt, 1, &C);
   uint32_t tile = dag_add_tensor(b->d, arena_printf(b->a, "%s[0:%" PRIu64 "]", weight, C), DAG_SRAM,
                                  DAG_WEIGHT, dt, 1, &C);
   dag_view from = dag_all(b->d, w), to = dag_all(b->d, tile);
@@ -157,7 +202,7 @@ static uint32_t elementwise(build *b, op o, uint32_t group, const char *what, co
 
 /* One chunk of intermediate columns, i0 .. i0+n-1: gate, up and SiLU(gate) * up. */
 static columns mlp_chunk(build *b, linear *gate, linear *up, uint32_t silu_group, const columns *x,
-                         uint64_t i0, uint64_t n, const char *tag) {
+                         uint64_t i0, uint64_t n, const char *tag, const uint32_t *after) {
   columns g = build_columns(b, arena_printf(b->a, "gate%s", tag), n, NULL, 0);
   const char *what = b->c.fuse ? "silu_mul" : "up";
   columns u = build_columns(b, arena_printf(b->a, "%s%s", what, tag), n, NULL, 0);
@@ -170,8 +215,10 @@ static columns mlp_chunk(build *b, linear *gate, linear *up, uint32_t silu_group
                     .y_first = i0,
                     .first = true,
                     .last = true,
-                    .tag = tag};
+                    .tag = tag,
+                    .after = after};
   linear_run(b, gate, &r);
+  r.after = NULL;
   r.y = &u;
   if (b->c.fuse) r.fused = FUSED_SILU, r.with = &g;
   linear_run(b, up, &r);
@@ -184,22 +231,34 @@ static columns residual(build *b, const char *what, const columns *x, const colu
   return columns_one(b, elementwise(b, OP_ADD, b->op_group, what, "", x, y, b->m->hidden_size));
 }
 
+/* Chunks as even as whole groups of 32 columns allow (int4's scales are not cut). */
+static uint64_t chunk_begin(uint64_t cols, uint64_t chunk, uint64_t count) {
+  return chunk == count ? cols : cols / 32 * chunk / count * 32;
+}
+
 /* gate, up, SiLU*up, down and the residual sum, by chunks of intermediate columns; down's partial
- * sums go from chunk to chunk. */
+ * sums go from chunk to chunk. Two chunks are in work at a time, as if each had the other half of a
+ * double buffer: an engine begins the chunk after next when it has done its part of this one. */
 static columns mlp(build *b, const columns *x, const columns *r1) {
-  uint64_t C = b->m->hidden_size, I = b->m->intermediate_size, step = b->c.mlp_cols,
-           count = (I + step - 1) / step;
+  uint64_t C = b->m->hidden_size, I = b->m->intermediate_size;
+  uint64_t count = (I + b->c.mlp_cols - 1) / b->c.mlp_cols;
   linear gate = linear_new(b, "gate", C, I, DAG_NO_TENSOR, DAG_NO_TENSOR);
   linear up = linear_new(b, "up", C, I, DAG_NO_TENSOR, DAG_NO_TENSOR);
   build_op(b);
   uint32_t silu_group = b->op_group;
   linear down = linear_new(b, "down", I, C, DAG_NO_TENSOR, DAG_NO_TENSOR);
   columns y = build_columns(b, b->c.fuse ? "resid2" : "down", C, NULL, 0);
+  uint32_t *done[2]; /* by part: the last task of down's chunk before last, and of the last */
+  for (int i = 0; i < 2; i++) {
+    done[i] = ARENA_NEW(b->a, uint32_t, down.parts);
+    for (uint32_t p = 0; p < down.parts; p++) done[i][p] = DAG_NO_TASK;
+  }
+  bool in_step = gate.parts == down.parts;
   for (uint64_t c = 0; c < count; c++) {
-    uint64_t i0 = c * step, n = I - i0 < step ? I - i0 : step;
+    uint64_t i0 = chunk_begin(I, c, count), n = chunk_begin(I, c + 1, count) - i0;
     const char *tag =
         count == 1 ? "" : arena_printf(b->a, " chunk %" PRIu64 "/%" PRIu64, c + 1, count);
-    columns s = mlp_chunk(b, &gate, &up, silu_group, x, i0, n, tag);
+    columns s = mlp_chunk(b, &gate, &up, silu_group, x, i0, n, tag, in_step ? done[c % 2] : NULL);
     linear_range d = {.n = C,
                       .k0 = i0,
                       .kn = n,
@@ -210,29 +269,54 @@ static columns mlp(build *b, const columns *x, const columns *r1) {
                       .last = c + 1 == count,
                       .tag = tag,
                       .fused = b->c.fuse ? FUSED_ADD : FUSED_NOTHING,
-                      .with = r1};
+                      .with = r1,
+                      .ramp_down = b->last_block && c + 1 == count};
     linear_run(b, &down, &d);
+    memcpy(done[c % 2], down.last, down.parts * sizeof *down.last);
   }
   return b->c.fuse ? y : residual(b, "resid2", r1, &y);
+}
+
+/* RoPE is part of a projection where each engine has whole heads of it, of one sequence. */
+static bool rope_fused(const build *b, uint64_t heads) {
+  return b->c.fuse && b->o->batch == 1 && heads >= b->parts;
+}
+
+/* O projection of what attention gives, and the residual sum. */
+static columns output_sum(build *b, const columns *heads, const columns *x) {
+  uint64_t C = b->m->hidden_size;
+  linear o = linear_new(b, "o_proj", b->q_cols, C, DAG_NO_TENSOR, DAG_NO_TENSOR);
+  columns y = build_columns(b, b->c.fuse ? "resid1" : "o_proj", C, NULL, 0);
+  linear_run(b, &o,
+             &(linear_range){.n = C,
+                             .kn = b->q_cols,
+                             .x = heads,
+                             .x_rows = b->rows,
+                             .y = &y,
+                             .first = true,
+                             .last = true,
+                             .tag = "",
+                             .fused = b->c.fuse ? FUSED_ADD : FUSED_NOTHING,
+                             .with = x});
+  return b->c.fuse ? y : residual(b, "resid1", x, &y);
 }
 
 columns block(build *b, const columns *x) {
   uint64_t C = b->m->hidden_size, hd = b->m->head_dim, *cuts = NULL;
   uint64_t share = b->m->num_attention_heads / b->m->num_key_value_heads;
   columns n1 = columns_one(b, block_norm(b, "attn_norm", x, 0, b->rows));
+  bool rope_q = rope_fused(b, b->m->num_attention_heads);
+  bool rope_k = rope_fused(b, b->m->num_key_value_heads);
   size_t n_cuts = attention_cuts(b, share * hd, &cuts);
-  columns q = linear_all(b, "q_proj", &n1, C, b->q_cols, cuts, n_cuts);
+  columns q = linear_all(b, "q_proj", rope_q ? "q_rope" : "q_proj", &n1, C, b->q_cols, cuts, n_cuts,
+                         rope_q ? FUSED_ROPE : FUSED_NOTHING, false);
   n_cuts = attention_cuts(b, hd, &cuts);
-  columns k = linear_all(b, "k_proj", &n1, C, b->kv_cols, cuts, n_cuts);
-  columns v = linear_all(b, "v_proj", &n1, C, b->kv_cols, cuts, n_cuts);
-  columns attn = attention(b, &q, &k, &v);
-  columns r1;
-  if (b->c.fuse) {
-    r1 = linear_residual(b, "o_proj", &attn, b->q_cols, "resid1", x);
-  } else {
-    columns o = linear_all(b, "o_proj", &attn, b->q_cols, C, NULL, 0);
-    r1 = residual(b, "resid1", x, &o);
-  }
+  columns k = linear_all(b, "k_proj", rope_k ? "k_rope" : "k_proj", &n1, C, b->kv_cols, cuts,
+                         n_cuts, rope_k ? FUSED_ROPE : FUSED_NOTHING, b->first_block);
+  columns v =
+      linear_all(b, "v_proj", "v_proj", &n1, C, b->kv_cols, cuts, n_cuts, FUSED_NOTHING, false);
+  columns heads = attention(b, &q, &k, &v, rope_q, rope_k);
+  columns r1 = output_sum(b, &heads, x);
   columns n2 = columns_one(b, block_norm(b, "ffn_norm", &r1, 0, b->rows));
   return mlp(b, &n2, &r1);
 }

@@ -66,7 +66,8 @@ enum { /* limits, named in messages */
   WL_FUSE_ROWS = 16,
   WL_MAX_BATCH = 1024,
   WL_MAX_TASKS = 4 << 20,
-  WL_MAX_PIECE_B = 512 * 1024
+  WL_MAX_PIECE_B = 512 * 1024,
+  WL_FEW_ROWS_PIECE_B = 256 * 1024
 };
 
 typedef struct wl_options {

@@ -22,6 +22,16 @@ typedef struct chunks {
   bool segments;     /* activations are kept in segments of columns, each with a life of its own */
 } chunks;
 
+/* Ranges of output columns: what each task computes. */
+typedef struct cut {
+  uint64_t lo, n;
+} cut;
+
+typedef struct cut_list {
+  cut *at;
+  size_t n, cap;
+} cut_list;
+
 typedef struct build {
   const model *m;
   const wl_options *o;
@@ -35,9 +45,14 @@ typedef struct build {
   uint64_t kv_rows;      /* past + tokens */
   uint64_t q_cols, kv_cols;
   uint32_t layer, step;
+  bool first_block, last_block; /* of the step */
+  bool again;                   /* the layers were all compiled before: caches and weights are there */
+  cut_list ends;                /* the step's last linear layer, piece by piece */
   const char *prefix; /* "L3." or, in a run of several steps, "s2.L3." */
   uint32_t op_group;  /* the group of the op being emitted, under none and op */
   kv_cache *cache;    /* by layer */
+  struct known *known; /* weights in DRAM so far */
+  size_t n_known, cap_known, next_known;
 } build;
 
 /* A matrix of activations (rows, width) whose columns are kept in one or more tensors, in order. */
@@ -62,6 +77,9 @@ bool build_integer(dtype d);
 uint32_t build_act(build *b, const char *name, uint64_t rows, uint64_t cols);
 columns build_columns(build *b, const char *name, uint64_t width, const uint64_t *cuts,
                       size_t n_cuts);
+/* Columns begin .. end-1 of a wider matrix, in one tensor; `all`: they are all of it. */
+columns columns_range(build *b, const char *name, uint64_t begin, uint64_t end, bool all);
+/* Cut as c is. */
 columns columns_like(build *b, const char *name, const columns *c);
 dag_view build_box2(const build *b, uint32_t tensor, uint64_t row, uint64_t rows, uint64_t col,
                     uint64_t cols);
@@ -69,8 +87,14 @@ dag_view build_box3(const build *b, uint32_t tensor, uint64_t i, uint64_t n, uin
                     uint64_t rows);
 void build_emit(build *b, op o, const char *name, uint32_t group, const dag_view *reads,
                 size_t n_reads, const dag_view *writes, size_t n_writes);
-void build_emit_at(build *b, op o, const char *name, uint32_t group, uint64_t pos, uint64_t key,
-                   const dag_view *reads, size_t n_reads, const dag_view *writes, size_t n_writes);
+/* `after`: a task that must be over first, or DAG_NO_TASK. Returns the task. */
+uint32_t build_emit_at(build *b, op o, const char *name, uint32_t group, uint64_t pos,
+                       uint64_t key, const dag_view *reads, size_t n_reads, const dag_view *writes,
+                       size_t n_writes, uint32_t after);
+
+/* A tensor in DRAM that every step finds again by its name. */
+uint32_t build_home(build *b, const char *name, dag_role role, dtype dt, uint32_t rank,
+                    const uint64_t *dim);
 
 /* ---- linear.c: y = x * W^T, streamed ---- */
 
@@ -80,6 +104,7 @@ typedef struct linear {
   uint32_t weight, scale; /* in DRAM; scale only for integer weights */
   uint64_t in, out;
   uint32_t parts, *group;
+  uint32_t *last;       /* by part: the last task so far */
   uint64_t row0;        /* first output row of the present range, for the scales kept */
   uint32_t *kept_scale; /* int8: scale tiles of the first inner chunk, by (piece, part) */
   columns sum;          /* partial sums of the inner chunks so far, cut as y is */
@@ -90,6 +115,7 @@ typedef struct linear {
 /* The layer's weights, in DRAM; `table` reuses a tensor (tied embedding) where it is not
  * DAG_NO_TENSOR. */
 #define DAG_NO_TENSOR UINT32_MAX
+#define DAG_NO_TASK UINT32_MAX
 linear linear_new(build *b, const char *what, uint64_t in, uint64_t out_rows, uint32_t table,
                   uint32_t table_scale);
 
@@ -97,9 +123,9 @@ linear linear_new(build *b, const char *what, uint64_t in, uint64_t out_rows, ui
  * input; x holds the input's columns from k0 on, in rows [x_row, x_row + x_rows). Inner chunks of
  * the same range come in order: `first` starts y, `last` writes it; those between keep partial sums
  * in tensors like y, box by box, so that each takes over the room of the one before. `tag` is put
- * into names ("" or " chunk 2/12"). `fused` joins what follows to the last inner chunk: SiLU(with) *
- * y, or with + y. */
-typedef enum fusion { FUSED_NOTHING, FUSED_SILU, FUSED_ADD } fusion;
+ * into names ("" or " chunk 2/12"). `fused` joins what follows: SiLU(with) * y, or RoPE, to the last
+ * inner chunk; or the sum begins with `with` instead of 0. */
+typedef enum fusion { FUSED_NOTHING, FUSED_SILU, FUSED_ADD, FUSED_ROPE } fusion;
 
 typedef struct linear_range {
   uint64_t row0, n, k0, kn;
@@ -111,24 +137,26 @@ typedef struct linear_range {
   const char *tag;
   fusion fused;
   const columns *with;
+  const uint32_t *after;   /* by part, or NULL: a task that must be over first, DAG_NO_TASK for none */
+  bool ramp_up;   /* smaller tiles, for engines that wait for the first of them */
+  bool ramp_down; /* ever smaller pieces at the end of each part: they end together */
 } linear_range;
 void linear_run(build *b, linear *l, const linear_range *r);
 
 /* The whole layer at once. */
-columns linear_all(build *b, const char *what, const columns *x, uint64_t in, uint64_t out_cols,
-                   const uint64_t *cuts, size_t n_cuts);
-
-/* The layer and the residual sum behind it, in the same tasks. */
-columns linear_residual(build *b, const char *what, const columns *x, uint64_t in,
-                        const char *sum_name, const columns *residual);
+columns linear_all(build *b, const char *what, const char *y_name, const columns *x, uint64_t in,
+                   uint64_t out_cols, const uint64_t *cuts, size_t n_cuts, fusion fused, bool ramp_up);
 
 /* ---- attention.c ---- */
-columns attention(build *b, const columns *q, const columns *k, const columns *v);
+/* `q_roped`, `k_roped`: they come with RoPE. */
+columns attention(build *b, const columns *q, const columns *k, const columns *v, bool q_roped,
+                  bool k_roped);
 /* Where q, k and v must be cut so that a chunk of heads lies in one segment. */
 size_t attention_cuts(build *b, uint64_t head_cols, uint64_t **cuts);
 void attention_cache(build *b, kv_cache *c, uint64_t rows);
 
 /* ---- block.c ---- */
+uint64_t block_input_parts(const build *b);
 uint32_t block_norm(build *b, const char *what, const columns *x, uint64_t row, uint64_t rows);
 columns block(build *b, const columns *x);
 columns columns_one(build *b, uint32_t tensor);

@@ -1,6 +1,9 @@
 /* How much of a step is done at once, so that activations fit SRAM beside the weights in flight. */
 #include "workloads/build.h"
 
+/* From here on activations count beside the weights. */
+enum { MANY_ROWS = 64 };
+
 static uint64_t at_least(uint64_t v, uint64_t least) {
   return v < least ? least : v;
 }
@@ -25,46 +28,93 @@ static uint64_t kv_heads(const build *b, uint64_t S, uint64_t piece_B, uint64_t 
   return at_least(at_most(fit, head ? KV / b->parts : KV), 1);
 }
 
-/* Inner length of a tile of piece_B bytes, n x k. For every tile an engine streams rows*k inputs,
- * n*k weights, and rows*n partial sums in and out; for a given n*k, rows*k + 2*rows*n is least at k
- * = sqrt(2*n*k). In whole groups of 64 columns. */
-static uint64_t tile_inner(const build *b, uint64_t piece_B) {
-  uint64_t elements = piece_B * 8 / dtype_bits(b->o->weight_dtype), k = 64;
+/* Inner length of a tile of `elements` weights, n x k. For every tile an engine streams rows*k
+ * inputs, n*k weights, and rows*n partial sums in and out; for a given n*k, rows*k + 2*rows*n is
+ * least at k = sqrt(2*n*k). Sums that are not complete take room and a second task, so whole rows
+ * are cut only where fewer than a quarter as many columns as input rows would be left. In whole
+ * groups of 64 columns. */
+static uint64_t tile_inner(uint64_t elements, uint64_t rows, uint64_t in) {
+  if (rows >= MANY_ROWS && 4 * (elements / in + 1) >= rows) return 0;
+  uint64_t k = 64;
   while ((k + 64) * (k + 64) <= 2 * elements) k += 64;
   return k;
+}
+
+/* Bytes of n whole rows of gate, with scales. */
+static uint64_t rows_B(const build *b, uint64_t n) {
+  uint64_t in = b->m->hidden_size, scale = 0;
+  if (b->o->weight_dtype == DT_INT8) scale = 4;
+  if (b->o->weight_dtype == DT_INT4) scale = (in + 31) / 32 * 2;
+  return n * (dtype_bytes(b->o->weight_dtype, in) + scale);
+}
+
+/* Many rows: chunks of intermediate columns such that the engines stream the fewest operands
+ * through the MLP, of those that leave room for all that is there at a time: the normalised input
+ * and down's sum, two chunks (unfused four: gate and up of each), and for every engine two tiles,
+ * the one in work and the next. A tile is an engine's share of a chunk's columns, or a part of it.
+ * Operands a weight: gate and up read `rows` inputs for every column of a tile, down too, and reads
+ * and writes as many sums for every chunk. False where not even narrow chunks fit. */
+static bool plan_many(const build *b, chunks *c) {
+  uint64_t S = b->target->sram_B, I = b->m->intermediate_size, act = dtype_bits(b->o->act_dtype);
+  uint64_t fixed = 2 * b->rows * b->m->hidden_size * act / 8, buffers = c->fuse ? 2 : 4;
+  uint64_t most = b->o->tile_B > 0 ? b->o->tile_B : WL_MAX_PIECE_B;
+  uint64_t usual = wl_piece_bytes(b->o, b->target), share = b->m->hidden_size / b->parts;
+  double least = 0;
+  for (uint64_t count = 1; fixed < S && I / count >= 32 * (uint64_t)b->parts; count++) {
+    uint64_t cols = (I + count - 1) / count, n = (cols + b->parts - 1) / b->parts;
+    uint64_t pieces = (rows_B(b, n) + most - 1) / most, wide = (n + pieces - 1) / pieces;
+    uint64_t room = S - fixed, chunk = buffers * b->rows * cols * act / 8;
+    if (chunk + 2 * b->parts * rows_B(b, wide) > room) continue;
+    uint64_t piece_B = b->o->tile_B > 0 ? most : at_least(usual, rows_B(b, wide));
+    uint64_t down = at_most(piece_B / dtype_bytes(b->o->weight_dtype, cols), at_least(share, 1));
+    double streamed = 2.0 / (double)wide + 1.0 / (double)at_least(down, 1) + 2.0 / (double)cols;
+    if (least > 0 && streamed >= least) continue;
+    least = streamed;
+    c->mlp_cols = cols;
+    c->piece_B = piece_B;
+  }
+  return least > 0;
+}
+
+/* Few rows, or SRAM too small for the above: gate, up and their product, of one chunk of columns,
+ * in a quarter of SRAM. */
+static void plan_few(const build *b, chunks *c) {
+  uint64_t column_B = at_least(3 * b->rows * dtype_bits(b->o->act_dtype) / 8, 1);
+  c->mlp_cols = even(b->m->intermediate_size, at_least(b->target->sram_B / 4 / column_B, 1));
+}
+
+/* Scores (probabilities take over their room), or the flash state where it has to be kept, of the
+ * heads in work: a quarter of SRAM. */
+static uint64_t attention_rows(const build *b, const chunks *c) {
+  const model *m = b->m;
+  uint64_t share = m->num_attention_heads / m->num_key_value_heads, in_work = c->kv_heads * share;
+  uint64_t streams = b->o->split == WL_NONE ? 1 : b->target->engines;
+  bool flash = b->o->flash, head = b->o->split >= WL_HEAD;
+  if (head && !flash) in_work = at_most(streams * share, m->num_attention_heads);
+  if (head && flash) in_work = at_most(streams * c->kv_heads * share, m->num_attention_heads);
+  uint64_t row_B = in_work * b->kv_rows * dtype_bits(b->o->act_dtype) / 8;
+  if (flash) row_B = c->keys < b->kv_rows ? in_work * m->head_dim * 4 : 1;
+  return even(b->tokens, at_least(b->target->sram_B / 4 / at_least(row_B, 1), 1));
 }
 
 chunks chunks_plan(const build *b) {
   const model *m = b->m;
   const wl_options *o = b->o;
-  uint64_t S = b->target->sram_B, act = dtype_bits(o->act_dtype), rows = b->rows, N = b->kv_rows;
-  uint64_t streams = o->split == WL_NONE ? 1 : b->target->engines;
-  chunks c = {.piece_B = wl_piece_bytes(o, b->target), .tile_k = 0, .keys = N};
+  uint64_t S = b->target->sram_B, rows = b->rows;
+  chunks c = {.piece_B = wl_piece_bytes(o, b->target), .keys = b->kv_rows};
   c.fuse = o->fuse == WL_FUSE_ALL || (o->fuse == WL_FUSE_AUTO && rows >= WL_FUSE_ROWS);
-
-  if (o->split == WL_TILE) c.tile_k = tile_inner(b, c.piece_B);
-
-  /* gate, up and their product, of one chunk of columns: a quarter of SRAM */
-  uint64_t column_B = at_least(3 * rows * act / 8, 1);
-  c.mlp_cols = even(m->intermediate_size, at_least(S / 4 / column_B, 1));
-  if (c.mlp_cols < m->intermediate_size)
-    c.mlp_cols = (c.mlp_cols + 31) / 32 * 32; /* int4's groups stay whole */
+  if (rows < MANY_ROWS && o->tile_B == 0) c.piece_B = at_most(c.piece_B, WL_FEW_ROWS_PIECE_B);
+  if (rows < MANY_ROWS || !plan_many(b, &c)) plan_few(b, &c);
+  if (o->split == WL_TILE)
+    c.tile_k = tile_inner(c.piece_B * 8 / dtype_bits(o->weight_dtype), rows, m->hidden_size);
 
   /* a flash block's K and V tile: a piece each */
   if (o->flash) {
     uint64_t key_B = at_least(dtype_bytes(o->kv_dtype, m->head_dim), 1);
-    c.keys = even(N, at_least(c.piece_B / key_B, 1));
+    c.keys = even(b->kv_rows, at_least(c.piece_B / key_B, 1));
   }
   c.kv_heads = kv_heads(b, S, c.piece_B, c.keys);
-
-  /* scores, exponentials and probabilities (or the flash state) of the heads in work: a quarter of
-   * SRAM */
-  uint64_t share = m->num_attention_heads / m->num_key_value_heads, in_work = c.kv_heads * share;
-  if (o->split >= WL_HEAD && !o->flash) in_work = at_most(streams, m->num_attention_heads);
-  if (o->split >= WL_HEAD && o->flash)
-    in_work = at_most(streams * c.kv_heads * share, m->num_attention_heads);
-  uint64_t row_B = o->flash ? 2 * in_work * m->head_dim * 4 : 3 * in_work * N * act / 8;
-  c.rows = even(b->tokens, at_least(S / 4 / at_least(row_B, 1), 1));
-  c.segments = rows * b->q_cols * act / 8 > S / 32;
+  c.rows = attention_rows(b, &c);
+  c.segments = rows * b->q_cols * dtype_bits(o->act_dtype) / 8 > S / 32;
   return c;
 }

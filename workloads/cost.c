@@ -44,12 +44,13 @@ static void arithmetic(const dag *d, const dag_task *t, cost *c) {
   case OP_MATMUL_ACC:
   case OP_MATMUL_SILU:
   case OP_MATMUL_ACC_SILU:
-  case OP_MATMUL_ADD:
-  case OP_MATMUL_ACC_ADD: {
+  case OP_MATMUL_ROPE:
+  case OP_MATMUL_ACC_ROPE:
+  case OP_MATMUL_ADD: {
     uint64_t T = r[0].len[0], K = r[0].len[1], N = r[1].len[0];
     bool silu = t->op == OP_MATMUL_SILU || t->op == OP_MATMUL_ACC_SILU;
-    bool add = t->op == OP_MATMUL_ADD || t->op == OP_MATMUL_ACC_ADD;
-    c->vector_flops = silu ? 5 * written : add ? written : 0;
+    bool rope = t->op == OP_MATMUL_ROPE || t->op == OP_MATMUL_ACC_ROPE;
+    c->vector_flops = written * (silu ? 5 : rope ? 3 : t->op == OP_MATMUL_ADD ? 1 : 0);
     c->matrix_flops = 2 * T * N * K;
     c->mnk[0] = T, c->mnk[1] = N, c->mnk[2] = K;
     break;

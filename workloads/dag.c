@@ -132,7 +132,17 @@ static uint32_t push_task(dag *d, const dag_task *t, const dag_view *reads, size
 
 uint32_t dag_add_task(dag *d, const dag_task *t, const dag_view *reads, size_t n_reads,
                       const dag_view *writes, size_t n_writes) {
+  return dag_add_task_after(d, t, reads, n_reads, writes, n_writes, NULL, 0);
+}
+
+uint32_t dag_add_task_after(dag *d, const dag_task *t, const dag_view *reads, size_t n_reads,
+                            const dag_view *writes, size_t n_writes, const uint32_t *after,
+                            size_t n_after) {
   size_t first = d->n_deps;
+  for (size_t i = 0; i < n_after; i++) {
+    assert(after[i] < d->n_tasks);
+    ARENA_PUSH(d->mem, d->deps, d->n_deps, d->cap_deps, after[i]);
+  }
   for (size_t i = 0; i < n_reads; i++)
     for (uint32_t w = d->writer_head[reads[i].tensor]; w != NO_WRITER; w = d->writers[w].next)
       if (overlap(&reads[i], &d->views[d->writers[w].view]))

@@ -133,6 +133,12 @@ dag_view dag_box(const dag *d, uint32_t tensor, const uint64_t *lo, const uint64
 uint32_t dag_add_task(dag *d, const dag_task *t, const dag_view *reads, size_t n_reads,
                       const dag_view *writes, size_t n_writes);
 
+/* The same, and it also depends on the tasks `after` (any order, repeats allowed): order beyond data, such as a buffer that is
+ * to be free first. */
+uint32_t dag_add_task_after(dag *d, const dag_task *t, const dag_view *reads, size_t n_reads,
+                            const dag_view *writes, size_t n_writes, const uint32_t *after,
+                            size_t n_after);
+
 /* The same with given deps, ascending and smaller than the new id (asserted). */
 uint32_t dag_add_task_deps(dag *d, const dag_task *t, const dag_view *reads, size_t n_reads,
                            const dag_view *writes, size_t n_writes, const uint32_t *deps,

@@ -133,8 +133,9 @@ static const char *const SIGNATURE[OP_COUNT] = {
     [OP_MATMUL_ACC] = "x(T,K) w(N,K) ?scales(N|N,G) sum(T,N) > y(T,N)",
     [OP_MATMUL_SILU] = "x(T,K) w(N,K) ?scales(N|N,G) gate(T,N) > y(T,N)",
     [OP_MATMUL_ACC_SILU] = "x(T,K) w(N,K) ?scales(N|N,G) sum(T,N) gate(T,N) > y(T,N)",
+    [OP_MATMUL_ROPE] = "x(T,K) w(C,K) ?scales(C|C,G) > y(T,C)",
+    [OP_MATMUL_ACC_ROPE] = "x(T,K) w(C,K) ?scales(C|C,G) sum(T,C) > y(T,C)",
     [OP_MATMUL_ADD] = "x(T,K) w(N,K) ?scales(N|N,G) residual(T,N) > y(T,N)",
-    [OP_MATMUL_ACC_ADD] = "x(T,K) w(N,K) ?scales(N|N,G) sum(T,N) residual(T,N) > y(T,N)",
     [OP_FLASH] = "q(T,C) k(m,N,d) v(m,N,d) ?scales(m,N|m,N,1) ?scales(m,N|m,N,1) > o(H,T,d) "
                  "max(H,T) sum(H,T)",
     [OP_FLASH_ACC] = "q(T,C) k(m,N,d) v(m,N,d) ?scales(m,N|m,N,1) ?scales(m,N|m,N,1) o(H,T,d) "
@@ -285,10 +286,13 @@ static int check_relations(const check *c, uint32_t task, const shapes *s) {
   uint64_t head_dim = c->d->workload.head_dim;
   switch ((op)t->op) {
   case OP_ROPE:
+  case OP_MATMUL_ROPE:
+  case OP_MATMUL_ACC_ROPE:
     if (C % 2 != 0 || (head_dim != 0 && C % head_dim != 0))
       return fail(c, task, "%" PRIu64 " columns are not whole heads of %" PRIu64, C,
                   head_dim == 0 ? 2 : head_dim);
-    return ERR_OK;
+    if (t->op == OP_ROPE || t->n_reads < 3 || !is_scale(c, &r[2])) return ERR_OK;
+    return check_scales(c, task, &r[2], &r[1], true);
   case OP_KVAPPEND:
     if (C != m * d)
       return fail(c, task, "%" PRIu64 " columns are not %" PRIu64 " heads of %" PRIu64, C, m, d);
@@ -311,7 +315,6 @@ static int check_relations(const check *c, uint32_t task, const shapes *s) {
   case OP_MATMUL_SILU:
   case OP_MATMUL_ACC_SILU:
   case OP_MATMUL_ADD:
-  case OP_MATMUL_ACC_ADD:
     if (t->n_reads < 3 || !is_scale(c, &r[2])) return ERR_OK;
     return check_scales(c, task, &r[2], &r[1], true);
   default:

@@ -25,15 +25,16 @@ linear linear_new(build *b, const char *what, uint64_t in, uint64_t out_rows, ui
   const char *layer =
       arena_printf(b->a, "L%u.%s", b->layer, what); /* weights are the same in every step */
   if (table == DAG_NO_TENSOR) {
-    l.weight = dag_add_tensor(b->d, arena_printf(b->a, "%s.weight", layer), DAG_DRAM, DAG_WEIGHT, w,
-                              2, (uint64_t[]){out_rows, in});
+    l.weight = build_home(b, arena_printf(b->a, "%s.weight", layer), DAG_WEIGHT, w, 2,
+                          (uint64_t[]){out_rows, in});
     if (build_integer(w))
-      l.scale = dag_add_tensor(b->d, arena_printf(b->a, "%s.scale", layer), DAG_DRAM, DAG_SCALE,
-                               scale_dtype(w), 2, (uint64_t[]){out_rows, scale_cols(w, in)});
+      l.scale = build_home(b, arena_printf(b->a, "%s.scale", layer), DAG_SCALE, scale_dtype(w), 2,
+                           (uint64_t[]){out_rows, scale_cols(w, in)});
   }
   l.parts = b->parts < out_rows ? b->parts : (uint32_t)out_rows;
   build_op(b);
   l.group = ARENA_NEW(b->a, uint32_t, l.parts);
+  l.last = ARENA_NEW(b->a, uint32_t, l.parts);
   for (uint32_t p = 0; p < l.parts; p++)
     l.group[p] = b->o->split >= WL_HEAD ? b->d->n_groups + p : b->op_group;
   if (b->o->split >= WL_HEAD) b->d->n_groups += l.parts;
@@ -98,47 +99,79 @@ static size_t load_tile(build *b, const linear *l, const tile *t, const char *te
   return operands;
 }
 
-/* By what is joined to it: the op that starts a sum, and the one that goes on with it. */
-static const op MATMUL_OP[][2] = {[FUSED_NOTHING] = {OP_MATMUL, OP_MATMUL_ACC},
-                                  [FUSED_SILU] = {OP_MATMUL_SILU, OP_MATMUL_ACC_SILU},
-                                  [FUSED_ADD] = {OP_MATMUL_ADD, OP_MATMUL_ACC_ADD}};
+/* The op of a tile that begins the sum or goes on with it, and ends it or not. */
+static op tile_op(fusion fused, bool begins, bool ends) {
+  if (fused == FUSED_SILU && ends) return begins ? OP_MATMUL_SILU : OP_MATMUL_ACC_SILU;
+  if (fused == FUSED_ROPE && ends) return begins ? OP_MATMUL_ROPE : OP_MATMUL_ACC_ROPE;
+  if (fused == FUSED_ADD && begins) return OP_MATMUL_ADD;
+  return begins ? OP_MATMUL : OP_MATMUL_ACC;
+}
 
-/* Multiplies by one tile. */
+/* Loads one tile and multiplies by it. */
 static void run_tile(build *b, linear *l, const linear_range *r, const tile *t) {
-  const char *text = label(b, l, r, t);
+  const char *text = label(b, l, r, t), *name = arena_printf(b->a, "%s%s", l->name, text);
   dag_view reads[5] = {columns_view(b, r->x, r->x_row, r->x_rows, t->k - r->k0, t->kn)};
   size_t n = 1 + load_tile(b, l, t, text, reads + 1);
   uint64_t col = t->lo - r->y_first;
-  fusion fused = t->to == r->y ? r->fused : FUSED_NOTHING;
+  op o = tile_op(r->fused, t->from == NULL, t->to == r->y);
   if (t->from != NULL) reads[n++] = columns_view(b, t->from, 0, r->x_rows, col, t->n);
-  if (fused != FUSED_NOTHING) reads[n++] = columns_view(b, r->with, 0, r->x_rows, col, t->n);
+  if (o == OP_MATMUL_SILU || o == OP_MATMUL_ACC_SILU || o == OP_MATMUL_ADD)
+    reads[n++] = columns_view(b, r->with, 0, r->x_rows, col, t->n);
   dag_view y = columns_view(b, t->to, 0, r->x_rows, col, t->n);
-  build_emit(b, MATMUL_OP[fused][t->from != NULL], arena_printf(b->a, "%s%s", l->name, text),
-             l->group[t->part], reads, n, &y, 1);
+  bool rope = o == OP_MATMUL_ROPE || o == OP_MATMUL_ACC_ROPE;
+  dag_task task = {.name = name,
+                   .group = l->group[t->part],
+                   .layer = b->layer,
+                   .step = b->step,
+                   .pos = rope ? (uint32_t)b->past : 0,
+                   .op = (uint8_t)o};
+  uint32_t after = r->after != NULL ? r->after[t->part] : DAG_NO_TASK;
+  l->last[t->part] = dag_add_task_after(b->d, &task, reads, n, &y, 1, &after, after != DAG_NO_TASK);
 }
 
-/* The rows of one part within the range, cut at y's segments and into pieces of at most `fit` rows.
- */
-typedef struct cut {
-  uint64_t lo, n;
-} cut;
+/* The last piece of a part in halves, quarters, ...: none below so many bytes, and none of so few
+ * columns that streaming the input rows takes longest. */
+enum { RAMP_STEPS = 3, RAMP_LEAST_B = 32 * 1024, RAMP_REUSE = 4 };
 
-static size_t cut_part(build *b, const linear_range *r, uint64_t lo, uint64_t hi, uint64_t fit,
-                       cut **cuts) {
-  size_t n = 0, cap = 0;
-  *cuts = NULL;
+static void add_ramp(build *b, cut_list *c, cut rest, uint64_t row_B) {
+  for (size_t step = 0; step < RAMP_STEPS; step++) {
+    uint64_t half = rest.n / 2;
+    if (half * row_B < RAMP_LEAST_B || half * RAMP_REUSE < b->rows) break;
+    cut x = {rest.lo, rest.n - half};
+    ARENA_PUSH(b->a, c->at, c->n, c->cap, x);
+    rest = (cut){rest.lo + x.n, half};
+  }
+  ARENA_PUSH(b->a, c->at, c->n, c->cap, rest);
+}
+
+/* Columns that stay together: a head where RoPE is part of it. */
+static uint64_t unit_of(const build *b, const linear_range *r) {
+  return r->fused == FUSED_ROPE ? b->m->head_dim : 1;
+}
+
+/* The columns of one part within the range, cut at y's segments and into pieces of at most `fit`.
+ */
+static cut_list cut_part(build *b, const linear_range *r, uint64_t lo, uint64_t hi, uint64_t fit,
+                         uint64_t row_B) {
+  cut_list all = {0};
+  /* int8's scales were loaded with the pieces of the first inner chunk, which must stay */
+  bool ramps = r->first || b->o->weight_dtype != DT_INT8;
   for (size_t s = 0; s < r->y->n; s++) {
     uint64_t from = r->y->first[s] + r->y_first, to = r->y->first[s + 1] + r->y_first;
     from = from > lo ? from : lo;
     to = to < hi ? to : hi;
     if (from >= to) continue;
-    uint64_t rows = to - from, pieces = (rows + fit - 1) / fit;
+    uint64_t unit = unit_of(b, r), units = (to - from) / unit, pieces = (to - from + fit - 1) / fit;
     for (uint64_t i = 0; i < pieces; i++) {
-      cut c = {from + rows * i / pieces, rows * (i + 1) / pieces - rows * i / pieces};
-      ARENA_PUSH(b->a, *cuts, n, cap, c);
+      cut c = {from + units * i / pieces * unit,
+               (units * (i + 1) / pieces - units * i / pieces) * unit};
+      if (ramps && r->ramp_down && c.lo + c.n == hi)
+        add_ramp(b, &all, c, row_B);
+      else
+        ARENA_PUSH(b->a, all.at, all.n, all.cap, c);
     }
   }
-  return n;
+  return all;
 }
 
 /* Inner length of a tile: all, or what the split asks for, in whole groups of 32 so that int4's
@@ -148,18 +181,28 @@ static uint64_t inner(const build *b, const linear_range *r) {
   return k < r->kn ? (k + 31) / 32 * 32 : k;
 }
 
+/* The tiles that the engines wait for when a step with many rows begins: in so many inner parts. */
+enum { RAMP_ROWS = 64, RAMP_PARTS = 4 };
+
 void linear_run(build *b, linear *l, const linear_range *r) {
   dtype w = b->o->weight_dtype;
-  uint64_t kn = inner(b, r), k_pieces = (r->kn + kn - 1) / kn;
+  uint64_t kn = inner(b, r);
   uint64_t row_B = dtype_bytes(w, kn);
   if (build_integer(w)) row_B += dtype_bytes(scale_dtype(w), scale_cols(w, kn));
   if (r->first) l->fit = b->c.piece_B / row_B > 0 ? b->c.piece_B / row_B : 1;
-  cut **cuts = ARENA_NEW(b->a, cut *, l->parts);
-  size_t *n = ARENA_NEW(b->a, size_t, l->parts), most = 0;
+  uint64_t unit = unit_of(b, r), units = r->n / unit;
+  l->fit = l->fit < unit ? unit : l->fit / unit * unit;
+  if (r->ramp_up && b->rows >= RAMP_ROWS) kn = (kn / 32 + RAMP_PARTS - 1) / RAMP_PARTS * 32;
+  uint64_t k_pieces = (r->kn + kn - 1) / kn;
+  cut_list *part = ARENA_NEW(b->a, cut_list, l->parts);
+  size_t most = 0;
   for (uint32_t p = 0; p < l->parts; p++) {
-    uint64_t lo = r->row0 + r->n * p / l->parts, hi = r->row0 + r->n * (p + 1) / l->parts;
-    n[p] = cut_part(b, r, lo, hi, l->fit, &cuts[p]);
-    most = n[p] > most ? n[p] : most;
+    uint64_t lo = r->row0 + units * p / l->parts * unit;
+    uint64_t hi = r->row0 + units * (p + 1) / l->parts * unit;
+    part[p] = cut_part(b, r, lo, hi, l->fit, row_B);
+    most = part[p].n > most ? part[p].n : most;
+    for (size_t i = 0; i < part[p].n && r->ramp_down; i++)
+      ARENA_PUSH(b->a, b->ends.at, b->ends.n, b->ends.cap, part[p].at[i]);
   }
   /* what goes from one inner chunk to the next */
   if (r->first) {
@@ -176,15 +219,15 @@ void linear_run(build *b, linear *l, const linear_range *r) {
   for (size_t i = 0; i < most; i++)
     for (uint64_t k = 0; k < k_pieces; k++)
       for (uint32_t p = 0; p < l->parts; p++) {
-        if (i >= n[p]) continue;
+        if (i >= part[p].n) continue;
         uint64_t left = r->kn - k * kn;
         tile t = {.part = p,
-                  .lo = cuts[p][i].lo,
-                  .n = cuts[p][i].n,
+                  .lo = part[p].at[i].lo,
+                  .n = part[p].at[i].n,
                   .k = r->k0 + k * kn,
                   .kn = left < kn ? left : kn,
                   .piece = i,
-                  .pieces = n[p],
+                  .pieces = part[p].n,
                   .k_piece = k,
                   .k_pieces = k_pieces,
                   .kept = &l->kept_scale[i * l->parts + p],
@@ -197,10 +240,11 @@ void linear_run(build *b, linear *l, const linear_range *r) {
   l->sum = sum[k_pieces - 1];
 }
 
-columns linear_all(build *b, const char *what, const columns *x, uint64_t in, uint64_t out_cols,
-                   const uint64_t *cuts, size_t n_cuts) {
+columns linear_all(build *b, const char *what, const char *y_name, const columns *x, uint64_t in,
+                   uint64_t out_cols, const uint64_t *cuts, size_t n_cuts, fusion fused,
+                   bool ramp_up) {
   linear l = linear_new(b, what, in, out_cols, DAG_NO_TENSOR, DAG_NO_TENSOR);
-  columns y = build_columns(b, what, out_cols, cuts, n_cuts);
+  columns y = build_columns(b, y_name, out_cols, cuts, n_cuts);
   linear_range r = {.n = out_cols,
                     .kn = in,
                     .x = x,
@@ -208,26 +252,9 @@ columns linear_all(build *b, const char *what, const columns *x, uint64_t in, ui
                     .y = &y,
                     .first = true,
                     .last = true,
-                    .tag = ""};
-  linear_run(b, &l, &r);
-  return y;
-}
-
-columns linear_residual(build *b, const char *what, const columns *x, uint64_t in,
-                        const char *sum_name, const columns *residual) {
-  uint64_t C = b->m->hidden_size;
-  linear l = linear_new(b, what, in, C, DAG_NO_TENSOR, DAG_NO_TENSOR);
-  columns y = build_columns(b, sum_name, C, NULL, 0);
-  linear_range r = {.n = C,
-                    .kn = in,
-                    .x = x,
-                    .x_rows = b->rows,
-                    .y = &y,
-                    .first = true,
-                    .last = true,
                     .tag = "",
-                    .fused = FUSED_ADD,
-                    .with = residual};
+                    .fused = fused,
+                    .ramp_up = ramp_up};
   linear_run(b, &l, &r);
   return y;
 }

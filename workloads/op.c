@@ -38,11 +38,11 @@ bool op_in_place(op o, unsigned read, unsigned n_reads, unsigned write) {
   case OP_SILU_MUL:
     return read < 2;
   case OP_MATMUL_ACC: /* the sums so far */
+  case OP_MATMUL_ACC_ROPE:
   case OP_MATMUL_SILU: /* gate, or the residual */
   case OP_MATMUL_ADD:
     return read + 1 == n_reads;
-  case OP_MATMUL_ACC_SILU: /* either */
-  case OP_MATMUL_ACC_ADD:
+  case OP_MATMUL_ACC_SILU: /* the sums, or gate */
     return read + 2 >= n_reads;
   case OP_FLASH_ACC: /* the state so far: o, m, l */
     return read == n_reads - 3 + write;

@@ -5,7 +5,8 @@
  *   MatMul       y[t,o] = sum_i x[t,i] * w[o,i]                                 reads x, w[, scales] writes y
  *   MatMulAcc    y[t,o] += sum_i x[t,i] * w[o,i], over a part of i               reads x, w[, scales], y  writes y
  *   MatMul[Acc]SiLU  y = gate / (1 + exp(-gate)) * u, u as MatMul[Acc] has it     reads ..., gate     writes y
- *   MatMul[Acc]Add   y = r + u                                                    reads ..., r        writes y
+ *   MatMulAdd    y = r + u, a sum that begins with the residual                  reads x, w[, scales], r writes y
+ *   MatMul[Acc]RoPE  RoPE of what MatMul[Acc] has, whole heads                    reads as without RoPE   writes y
  *   RoPE         rotates pairs of each head by position (task.pos + t)          reads x             writes y
  *   KVAppend     copies new rows into the cache tile behind the past ones       reads k or v        writes tile
  *   QK           s[h,t,j] = q[t,h,:] . k[h/g,j,:] / sqrt(head_dim), causal      reads q, k tile     writes s
@@ -41,8 +42,9 @@ typedef enum op_kind { OP_COMPUTE, OP_LOAD, OP_STORE, OP_MOVE, OP_KIND_COUNT } o
   X(MATMUL_ACC, "MatMulAcc", OP_COMPUTE, "matmul", "adds a part of a linear layer's inner dimension")  \
   X(MATMUL_SILU, "MatMulSiLU", OP_COMPUTE, "matmul", "up projection, times SiLU(gate) at once")       \
   X(MATMUL_ACC_SILU, "MatMulAccSiLU", OP_COMPUTE, "matmul", "its last part, times SiLU(gate) at once") \
-  X(MATMUL_ADD, "MatMulAdd", OP_COMPUTE, "matmul", "linear layer, plus the residual at once")         \
-  X(MATMUL_ACC_ADD, "MatMulAccAdd", OP_COMPUTE, "matmul", "its last part, plus the residual at once") \
+  X(MATMUL_ADD, "MatMulAdd", OP_COMPUTE, "matmul", "linear layer, or its first part, plus the residual") \
+  X(MATMUL_ROPE, "MatMulRoPE", OP_COMPUTE, "matmul", "Q or K projection, rotated at once")            \
+  X(MATMUL_ACC_ROPE, "MatMulAccRoPE", OP_COMPUTE, "matmul", "its last part, rotated at once")         \
   X(ROPE, "RoPE", OP_COMPUTE, "vector", "rotary position embedding of queries or keys")            \
   X(KVAPPEND, "KVAppend", OP_COMPUTE, "vector", "copies new K or V rows into the cache tile")      \
   X(QK, "QK", OP_COMPUTE, "matmul", "attention scores: dot products of queries with keys, scaled") \

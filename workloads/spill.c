@@ -23,9 +23,11 @@ typedef struct life {
 typedef struct pass {
   const dag *in;
   dag *out;
+  arena *scratch;
   life *life;
   uint32_t *uses;
   uint32_t *over; /* dag_rooms */
+  uint32_t *task; /* by task of the input: of the output */
   uint32_t *held; /* tensors held, in no order */
   size_t n_held;
   uint64_t budget, used, traffic;
@@ -181,7 +183,10 @@ static void copy_task(pass *p, uint32_t task) {
     v[i] = dag_reads(p->in, t)[i];
     v[i].tensor = mapped(p, v[i].tensor);
   }
-  dag_add_task(p->out, t, v, t->n_reads, v + t->n_reads, t->n_writes);
+  uint32_t *after = ARENA_NEW(p->scratch, uint32_t, t->n_deps + 1);
+  for (uint32_t i = 0; i < t->n_deps; i++) after[i] = p->task[dag_deps(p->in, t)[i]];
+  p->task[task] = dag_add_task_after(p->out, t, v, t->n_reads, v + t->n_reads, t->n_writes, after,
+                                     t->n_deps);
 }
 
 static void step(pass *p, uint32_t task) {
@@ -240,9 +245,10 @@ static uint64_t peak_B(const dag *d, arena *a) {
 }
 
 static dag *spill_to(const dag *in, uint64_t budget, uint64_t *traffic, arena *a, arena *scratch) {
-  pass p = {.in = in, .out = dag_new(a), .budget = budget};
+  pass p = {.in = in, .out = dag_new(a), .scratch = scratch, .budget = budget};
   find_lives(&p, scratch);
   p.over = dag_rooms(in, scratch);
+  p.task = ARENA_NEW(scratch, uint32_t, in->n_tasks);
   p.held = ARENA_NEW(scratch, uint32_t, in->n_tensors + 1);
   p.out->workload = in->workload;
   p.out->n_groups = in->n_groups;

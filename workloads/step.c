@@ -154,23 +154,38 @@ typedef struct run {
   build b;
   uint32_t table, table_scale; /* embedding; DAG_NO_TENSOR without */
   linear head;
-  uint32_t ids;  /* all: the tensor in SRAM that names the next tokens */
-  uint32_t home; /* else: the DRAM tensor that holds the next input */
+  uint32_t ids;              /* all: the tensor in SRAM that names the next tokens */
+  uint32_t home;             /* else: the DRAM tensor that holds the next input */
+  uint64_t seq_rows, token0; /* the step's tokens of a sequence; the first of the present block */
 } run;
 
-/* Loads (rows, cols) of a DRAM tensor, in as many loads as there are parts if it is large: work
- * begins with the first. */
+/* Rows of sequence `seq` of the present block of tokens: first row in what holds whole sequences.
+ */
+static uint64_t home_row(const run *r, uint64_t seq) {
+  return seq * r->seq_rows + r->token0;
+}
+
+/* The block's rows are the whole of what holds the sequences, or lie together in it: one view, else
+ * one a sequence. */
+static uint64_t views_of_rows(const run *r) {
+  return r->b.tokens == r->seq_rows ? 1 : r->b.o->batch;
+}
+
+/* Loads the block's rows of a DRAM tensor, in many loads if they are large: work begins with the
+ * first. */
 static columns load_input(run *r, uint32_t home) {
   build *b = &r->b;
-  uint64_t C = b->m->hidden_size;
+  uint64_t C = b->m->hidden_size, views = views_of_rows(r), rows = b->rows / views;
   uint32_t x = build_act(b, build_name(b, "input"), b->rows, C);
   bool large = dtype_bytes(b->o->act_dtype, b->rows * C) > b->c.piece_B;
-  uint64_t parts = large && b->rows >= b->target->engines ? b->target->engines : 1;
-  for (uint64_t p = 0; p < parts; p++) {
-    uint64_t lo = b->rows * p / parts, n = b->rows * (p + 1) / parts - lo;
-    dag_view from = build_box2(b, home, lo, n, 0, C), to = build_box2(b, x, lo, n, 0, C);
-    build_emit(b, OP_LOAD_ACT, build_part(b, build_name(b, "input"), p, parts), DAG_NO_GROUP, &from,
-               1, &to, 1);
+  uint64_t parts = large ? (block_input_parts(b) + views - 1) / views : 1;
+  for (uint64_t p = 0; p < parts * views; p++) {
+    uint64_t seq = p / parts, lo = rows * (p % parts) / parts;
+    uint64_t n = rows * (p % parts + 1) / parts - lo;
+    dag_view from = build_box2(b, home, home_row(r, seq) + lo, n, 0, C),
+             to = build_box2(b, x, seq * rows + lo, n, 0, C);
+    build_emit(b, OP_LOAD_ACT, build_part(b, build_name(b, "input"), p, parts * views),
+               DAG_NO_GROUP, &from, 1, &to, 1);
   }
   return columns_one(b, x);
 }
@@ -181,30 +196,36 @@ static columns embed(run *r) {
   build *b = &r->b;
   uint64_t C = b->m->hidden_size;
   dtype w = b->o->weight_dtype;
-  bool convert = w != b->o->act_dtype;
-  bool scaled = build_integer(w);
+  bool scaled = build_integer(w), convert = scaled || w != b->o->act_dtype;
   const char *name = build_name(b, "embedding");
   uint32_t x = build_act(b, name, b->rows, C), rows = x, scale = 0;
   if (convert) {
     const char *raw = arena_printf(b->a, "%s.rows", name);
     rows = dag_add_tensor(b->d, raw, DAG_SRAM, DAG_WEIGHT, w, 2, (uint64_t[]){b->rows, C});
   }
-  dag_view from[3] = {dag_all(b->d, r->table)}, to[2] = {dag_all(b->d, rows)};
-  size_t n = 1;
   if (scaled) {
     const uint64_t *dim = b->d->tensors[r->table_scale].dim;
     scale = dag_add_tensor(b->d, arena_printf(b->a, "%s.scale", name), DAG_SRAM, DAG_SCALE,
                            (dtype)b->d->tensors[r->table_scale].dtype, 2,
                            (uint64_t[]){b->rows, dim[1]});
-    from[n] = dag_all(b->d, r->table_scale);
-    to[n++] = dag_all(b->d, scale);
   }
-  from[n] = dag_all(b->d, r->ids);
-  build_emit(b, OP_LOAD_EMBED, name, DAG_NO_GROUP, from, n + 1, to, n);
+  uint64_t views = views_of_rows(r), n_rows = b->rows / views;
+  for (uint64_t s = 0; s < views; s++) {
+    dag_view from[3] = {dag_all(b->d, r->table)},
+             to[2] = {build_box2(b, rows, s * n_rows, n_rows, 0, C)};
+    size_t n = 1;
+    if (scaled) {
+      from[n] = dag_all(b->d, r->table_scale);
+      to[n++] = build_box2(b, scale, s * n_rows, n_rows, 0, b->d->tensors[scale].dim[1]);
+    }
+    from[n] = build_box2(b, r->ids, home_row(r, s), n_rows, 0, 1);
+    build_emit(b, OP_LOAD_EMBED, build_part(b, name, s, views), DAG_NO_GROUP, from, n + 1, to, n);
+  }
   if (convert) {
     build_op(b);
-    dag_view y = dag_all(b->d, x);
-    build_emit(b, OP_EMBED, name, b->op_group, to, n, &y, 1);
+    dag_view in[2] = {dag_all(b->d, rows)}, y = dag_all(b->d, x);
+    if (scaled) in[1] = dag_all(b->d, scale);
+    build_emit(b, OP_EMBED, name, b->op_group, in, scaled ? 2 : 1, &y, 1);
   }
   return columns_one(b, x);
 }
@@ -233,8 +254,15 @@ static void sample(run *r, const columns *x) {
   uint64_t all_rows = b->rows;
   b->rows = B;
   columns logits = build_columns(b, "logits", V, NULL, 0);
-  linear_range range = {
-      .n = V, .kn = C, .x = &n, .x_rows = B, .y = &logits, .first = true, .last = true, .tag = ""};
+  linear_range range = {.n = V,
+                        .kn = C,
+                        .x = &n,
+                        .x_rows = B,
+                        .y = &logits,
+                        .first = true,
+                        .last = true,
+                        .tag = "",
+                        .ramp_down = true};
   r->head.name = build_name(b, "lm_head");
   linear_run(b, &r->head, &range);
   b->rows = all_rows;
@@ -249,65 +277,69 @@ static void sample(run *r, const columns *x) {
   build_emit(b, OP_STORE_ACT, build_name(b, "token_ids"), DAG_NO_GROUP, &id, 1, &to, 1);
 }
 
-static void store_output(run *r, const columns *x) {
+static void store_output(run *r, uint32_t home, const columns *x) {
   build *b = &r->b;
-  uint64_t C = b->m->hidden_size, dim[2] = {b->rows, C};
-  r->home =
-      dag_add_tensor(b->d, build_name(b, "output"), DAG_DRAM, DAG_ACT, b->o->act_dtype, 2, dim);
+  uint64_t C = b->m->hidden_size, views = views_of_rows(r), rows = b->rows / views;
   bool large = dtype_bytes(b->o->act_dtype, b->rows * C) > b->c.piece_B;
   uint64_t parts = large && b->parts > 1 ? b->parts : 1;
-  for (uint64_t p = 0; p < parts; p++) {
-    uint64_t lo = C * p / parts, n = C * (p + 1) / parts - lo;
-    dag_view from = columns_view(b, x, 0, b->rows, lo, n),
-             to = build_box2(b, r->home, 0, b->rows, lo, n);
-    build_emit(b, OP_STORE_ACT, build_part(b, build_name(b, "output"), p, parts), DAG_NO_GROUP,
-               &from, 1, &to, 1);
+  bool by_piece = parts > 1 && b->c.fuse; /* the pieces are the output */
+  if (by_piece) parts = b->ends.n;
+  for (uint64_t p = 0; p < parts * views; p++) {
+    uint64_t i = p % parts, seq = p / parts;
+    uint64_t lo = by_piece ? b->ends.at[i].lo : C * i / parts;
+    uint64_t n = by_piece ? b->ends.at[i].n : C * (i + 1) / parts - lo;
+    dag_view from = columns_view(b, x, seq * rows, rows, lo, n),
+             to = build_box2(b, home, home_row(r, seq), rows, lo, n);
+    build_emit(b, OP_STORE_ACT, build_part(b, build_name(b, "output"), p, parts * views),
+               DAG_NO_GROUP, &from, 1, &to, 1);
   }
 }
 
-/* The step's prefix: "L3." of layer 3, and before it the step's number where there are several. */
-static void set_layer(run *r, uint64_t step, const char *what) {
+/* The step's prefix: "L3." of layer 3, and before it the step's number where there are several, and
+ * the first token of a block where the step has several. */
+static void set_layer(run *r, const char *what) {
   build *b = &r->b;
-  const char *s = hybrid(b->o) ? arena_printf(b->a, "s%" PRIu64 ".", step) : "";
+  const char *s = hybrid(b->o) ? arena_printf(b->a, "s%u.", b->step) : "";
+  if (b->tokens < r->seq_rows) s = arena_printf(b->a, "%st%" PRIu64 ".", s, r->token0);
   b->prefix =
       *what != 0 ? arena_printf(b->a, "%s%s", s, what) : arena_printf(b->a, "%sL%u.", s, b->layer);
 }
 
-static void begin_step(run *r, uint64_t step) {
-  build *b = &r->b;
-  bool first = step == 0;
-  b->step = (uint32_t)step;
-  b->past = first ? b->o->past : b->o->tokens + step - 1;
-  b->tokens = first ? b->o->tokens : 1;
-  b->rows = b->o->batch * b->tokens;
-  b->kv_rows = b->past + b->tokens;
-  b->c = chunks_plan(b);
+/* Tokens of each sequence that go through the layers together: as many as leave a quarter of SRAM
+ * beside the normalised input, Q, K and V, which are all there before attention can begin. A longer
+ * prompt goes through in blocks, one after the other, each of which finds the KV rows of those
+ * before it in the cache, and loads the weights again. */
+static uint64_t block_tokens(const build *b, uint64_t tokens) {
+  uint64_t cols = b->m->hidden_size + b->q_cols + 2 * b->kv_cols;
+  uint64_t row_B = b->o->batch * dtype_bytes(b->o->act_dtype, cols);
+  uint64_t most = b->target->sram_B / 4 * 3 / row_B, blocks = 1;
+  if (most < 1) most = 1;
+  blocks = (tokens + most - 1) / most;
+  return (tokens + blocks - 1) / blocks;
 }
 
-static int compile_step(run *r, uint64_t step, err *e) {
+static void begin_block(run *r, uint64_t past, uint64_t tokens) {
+  build *b = &r->b;
+  b->past = past;
+  b->tokens = tokens;
+  b->rows = b->o->batch * tokens;
+  b->kv_rows = past + tokens;
+  b->c = chunks_plan(b);
+  b->ends = (cut_list){0};
+}
+
+/* All layers, on the present block. */
+static int compile_layers(run *r, columns *x, err *e) {
   build *b = &r->b;
   const wl_options *o = b->o;
-  begin_step(r, step);
-  b->layer = (uint32_t)o->first_layer;
-  set_layer(r, step, o->all ? "embed." : "");
-  if (step == 0 && o->all) {
-    uint32_t home = dag_add_tensor(b->d, "prompt_ids", DAG_DRAM, DAG_ACT, DT_INT32, 2,
-                                   (uint64_t[]){b->rows, 1});
-    r->ids = dag_add_tensor(b->d, build_name(b, "ids"), DAG_SRAM, DAG_ACT, DT_INT32, 2,
-                            (uint64_t[]){b->rows, 1});
-    dag_view from = dag_all(b->d, home), to = dag_all(b->d, r->ids);
-    build_emit(b, OP_LOAD_ACT, build_name(b, "ids"), DAG_NO_GROUP, &from, 1, &to, 1);
-  } else if (step == 0) {
-    r->home = dag_add_tensor(b->d, "input", DAG_DRAM, DAG_ACT, o->act_dtype, 2,
-                             (uint64_t[]){b->rows, b->m->hidden_size});
-  }
-  columns x = o->all ? embed(r) : load_input(r, r->home);
   for (uint64_t l = 0; l < o->layers; l++) {
     b->layer = (uint32_t)(o->first_layer + l);
-    set_layer(r, step, "");
-    if (step == 0)
+    set_layer(r, "");
+    if (!b->again)
       attention_cache(b, &b->cache[b->layer], o->past + o->tokens + (hybrid(o) ? o->steps : 0));
-    x = block(b, &x);
+    b->first_block = l == 0;
+    b->last_block = l + 1 == o->layers && !o->all;
+    *x = block(b, x);
     if (b->d->n_tasks > WL_MAX_TASKS)
       return err_set(
           e, ERR_BAD,
@@ -316,11 +348,53 @@ static int compile_step(run *r, uint64_t step, err *e) {
           "tokens, steps or batch, or a platform with more SRAM for larger pieces",
           b->layer, o->first_layer + o->layers - 1, b->d->n_tasks, WL_MAX_TASKS);
   }
-  set_layer(r, step, o->all ? "head." : "");
-  if (o->all)
-    sample(r, &x);
-  else
-    store_output(r, &x);
+  b->again = true;
+  return ERR_OK;
+}
+
+/* Where the step's input comes from: token ids of the prompt, or the input's rows. */
+static void make_prompt(run *r) {
+  build *b = &r->b;
+  uint64_t rows = b->o->batch * r->seq_rows;
+  b->prefix = b->o->all ? "embed." : "";
+  if (!b->o->all) {
+    r->home = dag_add_tensor(b->d, "input", DAG_DRAM, DAG_ACT, b->o->act_dtype, 2,
+                             (uint64_t[]){rows, b->m->hidden_size});
+    return;
+  }
+  uint32_t home =
+      dag_add_tensor(b->d, "prompt_ids", DAG_DRAM, DAG_ACT, DT_INT32, 2, (uint64_t[]){rows, 1});
+  r->ids = dag_add_tensor(b->d, build_name(b, "ids"), DAG_SRAM, DAG_ACT, DT_INT32, 2,
+                          (uint64_t[]){rows, 1});
+  dag_view from = dag_all(b->d, home), to = dag_all(b->d, r->ids);
+  build_emit(b, OP_LOAD_ACT, build_name(b, "ids"), DAG_NO_GROUP, &from, 1, &to, 1);
+}
+
+static int compile_step(run *r, uint64_t step, err *e) {
+  build *b = &r->b;
+  const wl_options *o = b->o;
+  uint64_t past = step == 0 ? o->past : o->tokens + step - 1, C = b->m->hidden_size;
+  b->step = (uint32_t)step;
+  b->layer = (uint32_t)o->first_layer;
+  r->seq_rows = step == 0 ? o->tokens : 1;
+  if (step == 0) make_prompt(r);
+  uint64_t block = block_tokens(b, r->seq_rows);
+  uint32_t output = DAG_NO_TENSOR;
+  for (r->token0 = 0; r->token0 < r->seq_rows; r->token0 += block) {
+    uint64_t left = r->seq_rows - r->token0, tokens = left < block ? left : block;
+    begin_block(r, past + r->token0, tokens);
+    set_layer(r, o->all ? "embed." : "");
+    columns x = o->all ? embed(r) : load_input(r, r->home);
+    if (compile_layers(r, &x, e)) return e->status;
+    set_layer(r, o->all ? "head." : "");
+    if (o->all && tokens == left) sample(r, &x);
+    if (o->all) continue;
+    if (output == DAG_NO_TENSOR)
+      output = dag_add_tensor(b->d, build_name(b, "output"), DAG_DRAM, DAG_ACT, o->act_dtype, 2,
+                              (uint64_t[]){o->batch * r->seq_rows, C});
+    store_output(r, output, &x);
+  }
+  if (!o->all) r->home = output;
   return ERR_OK;
 }
 
