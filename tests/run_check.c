@@ -7,6 +7,17 @@
 #include "sim/estimate.h"
 #include "sim/policy.h"
 
+/* As Check's assertions, which note every call in a file: too slow for every task. */
+#define HOLDS(condition, task)                                                                     \
+  do {                                                                                             \
+    if (!(condition)) ck_abort_msg("task %u: not so: %s", (unsigned)(task), #condition);           \
+  } while (0)
+#define AT_MOST(a, b)                                                                              \
+  do {                                                                                             \
+    double a_ = (a), b_ = (b);                                                                     \
+    if (!(a_ <= b_)) ck_abort_msg("%s is %.17g, and %s only %.17g", #a, a_, #b, b_);               \
+  } while (0)
+
 /* SimGrid's clock steps are exact to 1e-13 s (its timing precision) */
 static const double STEP_S = 1e-12;
 
@@ -16,25 +27,25 @@ static void check_times(const timeline *tl) {
   double most = 0;
   for (uint32_t t = 0; t < d->n_tasks; t++) {
     const tl_record *x = &tl->records[t];
-    ck_assert_uint_ne(x->resource, OBS_NONE);
+    HOLDS(x->resource != OBS_NONE, t);
     const uint32_t *deps = dag_deps(d, &d->tasks[t]);
     for (uint32_t i = 0; i < d->tasks[t].n_deps; i++)
-      ck_assert_double_ge(x->start_s, tl->records[deps[i]].end_s);
+      AT_MOST(tl->records[deps[i]].end_s, x->start_s);
     const obs_why *w = &x->why;
-    ck_assert_double_ge(w->ready_s, 0);
-    ck_assert_double_ge(x->start_s, fmax(fmax(w->ready_s, w->gate_s), fmax(w->room_s, w->free_s)));
+    AT_MOST(0, w->ready_s);
+    AT_MOST(fmax(fmax(w->ready_s, w->gate_s), fmax(w->room_s, w->free_s)), x->start_s);
     cost k = cost_of(d, t);
     bool compute = op_kind_of((op)d->tasks[t].op) == OP_COMPUTE;
     est_parts alone = compute ? est_compute(p, d, t, &k, x->resource)
                               : est_transfer(p, d, t, &k, tl->resources[x->resource].host);
-    ck_assert_double_ge(x->end_s - x->start_s, alone.alone_s * (1 - 1e-9) - STEP_S);
+    AT_MOST(alone.alone_s * (1 - 1e-9) - STEP_S, x->end_s - x->start_s);
     most = fmax(most, x->end_s);
   }
   ck_assert_double_eq(most, tl->makespan_s);
   for (size_t r = 0; r < tl->n_resources; r++)
-    ck_assert_double_le(tl->resources[r].busy_s, tl->makespan_s * (1 + 1e-9));
+    AT_MOST(tl->resources[r].busy_s, tl->makespan_s * (1 + 1e-9));
   for (size_t s = 0; s < p->n_srams; s++)
-    ck_assert_double_le((double)tl->high_water_B[s], p->srams[s].capacity_B);
+    AT_MOST((double)tl->high_water_B[s], p->srams[s].capacity_B);
 }
 
 static void add_flow(const plat_route *r, uint64_t bytes, uint64_t *sum) {
@@ -51,10 +62,11 @@ static void check_links(const timeline *tl, arena *a) {
   }
   for (uint32_t l = 0; l < p->n_links; l++) {
     ck_assert_uint_eq(tl->links[l].bytes, sum[l]);
-    ck_assert_double_le(tl->links[l].active_s, tl->makespan_s * (1 + 1e-9));
+    AT_MOST(tl->links[l].active_s, tl->makespan_s * (1 + 1e-9));
+    /* SimGrid ends a flow up to its timing precision early; the fluid executor, by 1e-15 s */
+    double slack_s = 1e-13 * (double)(tl->links[l].flows + 1);
     double at_full = (double)tl->links[l].bytes / p->links[l].bandwidth_Bps;
-    if (!p->links[l].fatpipe)
-      ck_assert_double_le(at_full, tl->links[l].active_s * (1 + 1e-9) + 1e-15);
+    if (!p->links[l].fatpipe) AT_MOST(at_full, tl->links[l].active_s * (1 + 1e-9) + slack_s);
   }
 }
 
@@ -69,12 +81,12 @@ static void check_exclusive(const timeline *tl, arena *a) {
   pol_sort(by_start, d->n_tasks, start);
   for (size_t i = 0; i < d->n_tasks; i++) {
     const tl_record *x = &tl->records[by_start[i]];
-    ck_assert_double_ge(x->start_s, free_s[x->resource]);
+    AT_MOST(free_s[x->resource], x->start_s);
     free_s[x->resource] = x->end_s;
     uint32_t g = d->tasks[by_start[i]].group;
     if (g == DAG_NO_GROUP) continue;
     if (engine[g] == 0) engine[g] = x->resource + 1;
-    ck_assert_uint_eq(engine[g], x->resource + 1);
+    HOLDS(engine[g] == x->resource + 1, by_start[i]);
   }
 }
 
@@ -85,7 +97,7 @@ static void check_attribution(const timeline *tl, arena *a) {
     ck_assert_double_ge(x.cause_s[i], 0);
     sum += x.cause_s[i];
   }
-  ck_assert_double_le(fabs(sum - tl->makespan_s), 1e-9 * tl->makespan_s);
+  AT_MOST(fabs(sum - tl->makespan_s), 1e-9 * tl->makespan_s);
 }
 
 void run_check(const timeline *tl, arena *a) {
@@ -93,6 +105,6 @@ void run_check(const timeline *tl, arena *a) {
   check_links(tl, a);
   check_exclusive(tl, a);
   bounds b = est_bounds(tl->plat, tl->dag, a);
-  ck_assert_double_le(b.lower_s, tl->makespan_s * (1 + 1e-9));
+  AT_MOST(b.lower_s, tl->makespan_s * (1 + 1e-9));
   check_attribution(tl, a);
 }
