@@ -181,15 +181,15 @@ static void check_refusal(const combination *c, const dag *d, int status, const 
   ck_assert_double_gt((double)hungriest_B(d, s), capacity);
 }
 
-/* True where it ran. */
-static bool run(fx_backend backend, const combination *c) {
+/* NULL where it is refused. */
+static timeline *run(fx_backend backend, const combination *c) {
   dag *d = compile(c);
   timeline *tl;
   err e = {0};
   int status = fx_try(backend, d, &c->p, "heft", 2, false, &tl, &mem, &e);
   if (status != ERR_OK) {
     check_refusal(c, d, status, e.msg);
-    return false;
+    return NULL;
   }
   cost_totals t = cost_sum(d);
   uint64_t dram_B = 0;
@@ -197,7 +197,7 @@ static bool run(fx_backend backend, const combination *c) {
     if (strcmp(c->p.links[l].name, "dram_bus") == 0) dram_B = tl->links[l].bytes;
   ck_assert_uint_eq(dram_B, t.dram_read + t.dram_write); /* these chips' efficiency is 1 */
   run_check(tl, &mem);
-  return true;
+  return tl;
 }
 
 START_TEST(combination__everywhere__costs_the_closed_forms_or_says_why_not) {
@@ -207,7 +207,7 @@ START_TEST(combination__everywhere__costs_the_closed_forms_or_says_why_not) {
   for (size_t i = 0; i < INSIDE; i++) {
     if (fx_backends < 2 && fx_range(&r, 0, 7) != 0) continue;
     choose(&c, i);
-    bool ran = run(FX_FLUID, &c);
+    bool ran = run(FX_FLUID, &c) != NULL;
     /* 67 tokens in f32: three activations of 536 KiB, in 1 MiB */
     bool large = c.o.tokens == 67 && c.o.act_dtype == DT_F32 && c.m.hidden_size == 2048;
     bool may_not = large && c.p.srams[0].capacity_B == 1 << 20;
@@ -219,12 +219,17 @@ START_TEST(combination__everywhere__costs_the_closed_forms_or_says_why_not) {
 }
 END_TEST
 
-START_TEST(combination__seeded_sample__runs_alike_in_simgrid) {
+/* Within 0.1 %: where several tasks end at the same instant, the two executors may go on with
+ * another one first, and a schedule of equal parts is full of such ties. Without ties they agree to
+ * 1e-9 (test_properties.c). */
+START_TEST(combination__seeded_sample__ends_in_simgrid_when_it_ends_in_the_fluid_model) {
   if (fx_backends < 2) return;
   fx_random r = {(uint64_t)_i * 977 + 11};
   combination c = make(fx_range(&r, 0, PLACES - 1), &mem);
   choose(&c, fx_range(&r, 0, INSIDE - 1));
-  run(FX_SIMGRID, &c);
+  timeline *tl = run(FX_SIMGRID, &c), *fluid = run(FX_FLUID, &c);
+  ck_assert_int_eq(tl == NULL, fluid == NULL);
+  if (tl != NULL) ck_assert_double_eq_tol(tl->makespan_s, fluid->makespan_s, 1e-3 * tl->makespan_s);
 }
 END_TEST
 
@@ -274,7 +279,8 @@ int main(void) {
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_loop_test(t, combination__everywhere__costs_the_closed_forms_or_says_why_not, 0,
                       PLACES);
-  tcase_add_loop_test(t, combination__seeded_sample__runs_alike_in_simgrid, 0, SAMPLE);
+  tcase_add_loop_test(
+      t, combination__seeded_sample__ends_in_simgrid_when_it_ends_in_the_fluid_model, 0, SAMPLE);
   tcase_add_loop_test(t, attention__nothing_spills__moves_the_closed_form, 0, MODELS);
   suite_add_tcase(s, t);
   return suite_run(s);
