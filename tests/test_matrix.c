@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "sim/base/units.h"
+#include "sim/cli.h"
 #include "tests/closed_form.h"
 #include "tests/fixture.h"
 #include "tests/run_check.h"
@@ -47,7 +48,8 @@ static const struct {
 #ifdef WL_KV_UPDATES
 #define KV_UPDATES WL_KV_UPDATE_COUNT
 #else
-#define KV_UPDATES 1 /* smart-mask */
+#define KV_UPDATES                                                                                 \
+  1 /* smart-mask; offered__by_the_command_line__is_in_the_table fails when there are more */
 #endif
 
 #define LENGTH(x) (sizeof(x) / sizeof(x)[0])
@@ -200,6 +202,29 @@ static timeline *run(fx_backend backend, const combination *c) {
   return tl;
 }
 
+static const char *const OFFERED[] = {
+#define X(id, name, kind, value, later, standard, lo, hi, help) [CLI_##id] = value,
+    CLI_OPTIONS(X)
+#undef X
+};
+
+static size_t words(const char *list) {
+  size_t n = 1;
+  for (const char *c = list; *c != 0; c++) n += *c == '|';
+  return n;
+}
+
+/* A value that the command line learns must come into this table, too. */
+START_TEST(offered__by_the_command_line__is_in_the_table) {
+  ck_assert_uint_eq(words(OFFERED[CLI_SPLIT]), WL_SPLIT_COUNT);
+  ck_assert_uint_eq(words(OFFERED[CLI_ATTENTION]), 2);
+  ck_assert_uint_eq(words(OFFERED[CLI_KV_UPDATE]), KV_UPDATES);
+  ck_assert_uint_eq(words(OFFERED[CLI_PHASE]), 3);
+  for (size_t i = 0; i < PHASES; i++)
+    ck_assert_ptr_nonnull(strstr(OFFERED[CLI_PHASE], PHASE[i].phase));
+}
+END_TEST
+
 START_TEST(combination__everywhere__costs_the_closed_forms_or_says_why_not) {
   arena place = {0};
   combination c = make((size_t)_i, &place);
@@ -277,6 +302,7 @@ int main(void) {
   TCase *t = tcase_create("combinations");
   tcase_set_timeout(t, 120);
   tcase_add_checked_fixture(t, setup, teardown);
+  tcase_add_test(t, offered__by_the_command_line__is_in_the_table);
   tcase_add_loop_test(t, combination__everywhere__costs_the_closed_forms_or_says_why_not, 0,
                       PLACES);
   tcase_add_loop_test(
