@@ -258,6 +258,25 @@ START_TEST(combination__seeded_sample__ends_in_simgrid_when_it_ends_in_the_fluid
 }
 END_TEST
 
+/* LLaMA-3.2-1B with embedding, head and sampling: a decode step, and a prompt of 128 with 32 decode
+ * steps (360 thousand tasks; under the sanitizers 1 step). */
+START_TEST(whole_model__decode_and_hybrid__cost_the_closed_forms) {
+  err e = {0};
+  combination c = {.o = wl_defaults(), .dtype_name = "bf16"};
+  ck_assert_msg(model_load("llama-3.2-1b", &c.m, &mem, &e) == ERR_OK, "%s", e.msg);
+  ck_assert_msg(plat_load("npu4", &c.p, &mem, &e) == ERR_OK, "%s", e.msg);
+  c.o.all = true;
+  c.o.layers = c.m.num_hidden_layers;
+  if (_i == 1) {
+    c.o.phase = "hybrid";
+    c.o.past = 0;
+    c.o.tokens = 128;
+    c.o.steps = fx_backends > 1 ? 32 : 1;
+  }
+  ck_assert_ptr_nonnull(run((fx_backend)(fx_backends - 1), &c));
+}
+END_TEST
+
 /* Where nothing spills: what attention moves is what the closed forms say, and with flash nothing
  * of queries x keys has a place in memory at all. Several blocks of keys and of query rows. */
 START_TEST(attention__nothing_spills__moves_the_closed_form) {
@@ -307,6 +326,7 @@ int main(void) {
                       PLACES);
   tcase_add_loop_test(
       t, combination__seeded_sample__ends_in_simgrid_when_it_ends_in_the_fluid_model, 0, SAMPLE);
+  tcase_add_loop_test(t, whole_model__decode_and_hybrid__cost_the_closed_forms, 0, 2);
   tcase_add_loop_test(t, attention__nothing_spills__moves_the_closed_form, 0, MODELS);
   suite_add_tcase(s, t);
   return suite_run(s);
