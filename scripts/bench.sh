@@ -6,6 +6,9 @@
 #   simulation       llamasim's tasks/s on a DAG of 100k tasks against a bare SimGrid program that performs the same
 #                    executions and transfers without dependencies (bench/bare_simgrid.c)     wanted: >= 0.7
 #   trace            events/s and memory of the trace writer                       wanted: >= 500k events/s, constant
+#   whole model      a decode step of LLaMA-3.2-1B, and a hybrid run (prefill 128, 32 steps): time, tasks/s, memory
+#   scale            decode of 18, 180, 1800 blocks, 10k to 1M tasks: cost a task against that at 10k     wanted: <= 1.3
+#   engines          4 against 64: the same DAG, and one compiled for as many; flows at once stay few      wanted: <= 2
 #
 # Usage:   scripts/bench.sh [ROUNDS]          (default 7)
 # Example: scripts/bench.sh 15
@@ -41,7 +44,7 @@ awk -v w="$(median <"$WORK/wall")" -v m="$(median <"$WORK/rss")" \
 
 # --- simulation against bare SimGrid, taking turns
 for _ in $(seq "$ROUNDS"); do
-  "$BIN/bench_run" llama-3.1-70b 16 >"$WORK/run"
+  "$BIN/bench_run" model=llama-3.1-70b layers=16 trace=1 >"$WORK/run"
   value tasks_per_s "$WORK/run" >>"$WORK/ours"
   value trace_events_per_s "$WORK/run" >>"$WORK/trace"
   "$BIN/bare_simgrid" llama-3.1-70b 16 same | awk '{print $3}' >>"$WORK/same"
@@ -55,6 +58,42 @@ awk -v c="$(value compile_s "$WORK/run")" -v b="$(value bounds_s "$WORK/run")" -
   printf "  beside it      compile %.2f us, bounds %.2f us, report %.2f us a task\n", c / n * 1e6, b / n * 1e6, r / n * 1e6}'
 
 # --- the trace writer
-"$BIN/bench_run" llama-3.1-70b 2 >"$WORK/small"
+"$BIN/bench_run" model=llama-3.1-70b layers=2 trace=1 >"$WORK/small"
 awk -v e="$(median <"$WORK/trace")" -v n="$(value trace_events "$WORK/run")" -v m="$(value trace_memory_B "$WORK/run")" -v n2="$(value trace_events "$WORK/small")" -v m2="$(value trace_memory_B "$WORK/small")" 'BEGIN {
   printf "trace            %.2fM events/s; memory grows by %.1f MB for %.2fM events, %.1f MB for %.2fM\n", e / 1e6, m2 / 1e6, n2 / 1e6, m / 1e6, n / 1e6}'
+
+# turns NAME "ARGUMENTS" [NAME "ARGUMENTS" ...]: bench_run with each, taking turns; what each printed goes to $WORK/NAME.N
+turns() {
+  local round i
+  for round in $(seq "$ROUNDS"); do
+    for ((i = 1; i < $#; i += 2)); do
+      # shellcheck disable=SC2086  # arguments are several words
+      "$BIN/bench_run" ${@:i+1:1} >"$WORK/${!i}.$round"
+    done
+  done
+}
+# of NAME KEY: the median over the rounds
+of() { for f in "$WORK/$1".*; do value "$2" "$f"; done | median; }
+
+# --- the whole model
+turns decode "layers=all" hybrid "phase=hybrid tokens=128 steps=32 layers=all"
+for name in decode hybrid; do
+  awk -v name="$name" -v n="$(of $name tasks)" -v us="$(of $name all_us)" -v sim="$(of $name tasks_per_s)" -v m="$(of $name memory_B)" -v t="$(of $name makespan_s)" 'BEGIN {
+    what = name == "decode" ? "a decode step" : "prefill of 128, 32 decode steps"
+    printf "whole model      %s of llama-3.2-1b (%.4g s simulated): %d tasks in %.3f s, %.0fk tasks/s in simulation, %.0f MB\n", what, t, n, n * us / 1e6, sim / 1e3, m / 1e6}'
+done
+
+# --- cost a task: 10k, 100k, 1M tasks of the same kind
+turns scale10k "layers=18" scale100k "layers=180" scale1M "layers=1800"
+for name in scale10k scale100k scale1M; do
+  awk -v n="$(of $name tasks)" -v s="$(of $name simulate_us)" -v a="$(of $name all_us)" -v m="$(of $name memory_B)" -v s0="$(of scale10k simulate_us)" -v a0="$(of scale10k all_us)" 'BEGIN {
+    printf "scale            %7d tasks: simulation %.2f us a task, ratio %.2f; compile to report %.2f us, ratio %.2f; %.0f MB\n", n, s, s / s0, a, a / a0, m / 1e6}'
+done
+
+# --- 4 and 64 engines
+turns four "layers=180" same64 "layers=180 engines=64 parts=4" own64 "layers=13 engines=64"
+for name in four same64 own64; do
+  awk -v name="$name" -v n="$(of $name tasks)" -v f="$(of $name flows)" -v s="$(of $name simulate_us)" -v a="$(of $name all_us)" -v s0="$(of four simulate_us)" -v a0="$(of four all_us)" 'BEGIN {
+    what = name == "four" ? " 4 engines" : name == "same64" ? "64 engines, the same DAG" : "64 engines, a DAG for 64"
+    printf "engines          %s: %d tasks, at most %d flows at once, simulation %.2f us a task, ratio %.2f; compile to report %.2f us, ratio %.2f\n", what, n, f, s, s / s0, a, a / a0}'
+done

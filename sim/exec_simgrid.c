@@ -56,6 +56,7 @@ static struct {
   size_t quiet;     /* this many streams cannot saturate a link */
   size_t n_streams; /* quiet and real */
   size_t n_quiet;
+  double quiet_next_s; /* no quiet stream begins or ends before it */
   bool stop, used;
 } sim;
 
@@ -67,16 +68,17 @@ static void wake(uint32_t r) {
 
 /* Tells the observer, in order, of the quiet streams' begins and ends up to `now`. */
 static void catch_up(double now) {
-  while (sim.n_quiet > 0) {
+  while (sim.n_quiet > 0 && sim.quiet_next_s <= now) {
     uint32_t next = UINT32_MAX;
-    double at = now;
+    double at = INFINITY;
     for (uint32_t r = 0; r < sim.plat->n_engines; r++) {
       const lane *l = &sim.lane[r];
       if (l->stream != QUIET) continue;
       double t = l->begun ? l->end_s : l->begin_s;
-      if (t < at || (t == at && next == UINT32_MAX)) next = r, at = t;
+      if (t < at) next = r, at = t;
     }
-    if (next == UINT32_MAX) return;
+    sim.quiet_next_s = at;
+    if (at > now) return;
     lane *l = &sim.lane[next];
     machine_flow(sim.m, next, 0, at, !l->begun);
     if (!l->begun) {
@@ -141,6 +143,7 @@ static void enter_stream(uint32_t r, const machine_job *j, double begin) {
   l->begun = l->ended = false;
   l->stream = QUIET;
   sim.n_quiet++;
+  sim.quiet_next_s = fmin(sim.quiet_next_s, begin);
   if (++sim.n_streams > sim.quiet) {
     l->stream = REAL;
     sim.n_quiet--;
@@ -171,6 +174,7 @@ static void settle(uint32_t r) {
   if (l->stream != QUIET) return;
   l->begin_s = fmin(l->begin_s, now);
   l->end_s = fmin(l->end_s, now);
+  sim.quiet_next_s = fmin(sim.quiet_next_s, l->begin_s);
   catch_up(now);
   assert(l->stream == NONE);
 }
@@ -376,6 +380,7 @@ int exec_simgrid(const dag *d, const platform *p, const policy *pol, const machi
   find_hosts(p, a);
   sim.plat = p;
   sim.quiet = quiet_streams(p);
+  sim.quiet_next_s = INFINITY;
   sim.n_lanes = machine_resources(sim.m);
   sim.lane = ARENA_NEW(a, lane, sim.n_lanes);
   machine_begin(sim.m);

@@ -9,6 +9,7 @@
 #include "sim/report.h"
 #include "tests/closed_form.h"
 #include "tests/fixture.h"
+#include "tests/run_check.h"
 #include "tests/suite.h"
 
 enum { CASES = 240 };
@@ -116,58 +117,8 @@ static random_case make_case(uint64_t seed, timeline **tl) {
   }
 }
 
-static void check_times(const random_case *c, const timeline *tl) {
-  double most = 0;
-  for (uint32_t t = 0; t < c->d->n_tasks; t++) {
-    const tl_record *x = &tl->records[t];
-    ck_assert_uint_ne(x->resource, OBS_NONE);
-    const uint32_t *deps = dag_deps(c->d, &c->d->tasks[t]);
-    for (uint32_t i = 0; i < c->d->tasks[t].n_deps; i++)
-      ck_assert_double_ge(x->start_s, tl->records[deps[i]].end_s);
-    cost k = cost_of(c->d, t);
-    bool compute = op_kind_of((op)c->d->tasks[t].op) == OP_COMPUTE;
-    est_parts alone = compute ? est_compute(&c->p, c->d, t, &k, x->resource)
-                              : est_transfer(&c->p, c->d, t, &k, 0);
-    /* SimGrid's clock steps are exact to 1e-13 s (its timing precision) */
-    ck_assert_double_ge(x->end_s - x->start_s, alone.alone_s * (1 - 1e-9) - 1e-12);
-    most = fmax(most, x->end_s);
-  }
-  ck_assert_double_eq(most, tl->makespan_s);
-  for (size_t r = 0; r < tl->n_resources; r++)
-    ck_assert_double_le(tl->resources[r].busy_s, tl->makespan_s * (1 + 1e-9));
-  ck_assert_double_le((double)tl->high_water_B[0], c->p.srams[0].capacity_B);
-}
-
-static void check_links(const random_case *c, const timeline *tl) {
-  for (uint32_t l = 0; l < c->p.n_links; l++) {
-    ck_assert_double_le(tl->links[l].active_s, tl->makespan_s * (1 + 1e-9));
-    double at_full = (double)tl->links[l].bytes / c->p.links[l].bandwidth_Bps;
-    ck_assert_double_le(at_full, tl->links[l].active_s * (1 + 1e-9) + 1e-15);
-  }
-}
-
-/* No two tasks of a resource overlap, and a group stays on one engine. */
-static void check_exclusive(const random_case *c, const timeline *tl) {
-  double *free_s = ARENA_NEW(&mem, double, tl->n_resources);
-  double *start = ARENA_NEW(&mem, double, c->d->n_tasks);
-  uint32_t *engine = ARENA_NEW(&mem, uint32_t, c->d->n_groups + 1u);
-  uint32_t *by_start = ARENA_NEW(&mem, uint32_t, c->d->n_tasks);
-  for (uint32_t t = 0; t < c->d->n_tasks; t++) by_start[t] = t, start[t] = tl->records[t].start_s;
-  pol_sort(by_start, c->d->n_tasks, start);
-  for (size_t i = 0; i < c->d->n_tasks; i++) {
-    const tl_record *x = &tl->records[by_start[i]];
-    ck_assert_double_ge(x->start_s, free_s[x->resource]);
-    free_s[x->resource] = x->end_s;
-    uint32_t g = c->d->tasks[by_start[i]].group;
-    if (g == DAG_NO_GROUP) continue;
-    if (engine[g] == 0) engine[g] = x->resource + 1;
-    ck_assert_uint_eq(engine[g], x->resource + 1);
-  }
-}
-
-static void check_bounds(random_case *c, const timeline *tl, uint64_t seed) {
+static void check_bounds(random_case *c, uint64_t seed) {
   bounds b = est_bounds(&c->p, c->d, &mem);
-  ck_assert_double_le(b.lower_s, tl->makespan_s * (1 + 1e-9));
   fx_random r = {seed};
   static const char *const KEY[] = {"dram_bus.bandwidth", "sram_bus.bandwidth", "port0.bandwidth",
                                     "engine.speed", "engine.vector_rate"};
@@ -183,17 +134,6 @@ static void check_bounds(random_case *c, const timeline *tl, uint64_t seed) {
       plat_set(&faster, arena_printf(&mem, "%s=%.17g", key, now * (1 + fx_unit(&r) * 3)), &mem, &e);
   ck_assert_msg(status == ERR_OK, "%s", e.msg);
   ck_assert_double_le(est_bounds(&faster, c->d, &mem).lower_s, b.lower_s * (1 + 1e-12));
-}
-
-static void check_attribution(const random_case *c, const timeline *tl) {
-  (void)c;
-  attribution x = attr_walk(tl, &mem);
-  double sum = 0;
-  for (int i = 0; i < ATTR_COUNT; i++) {
-    ck_assert_double_ge(x.cause_s[i], 0);
-    sum += x.cause_s[i];
-  }
-  ck_assert_double_le(fabs(sum - tl->makespan_s), 1e-9 * tl->makespan_s);
 }
 
 static void check_splits(const random_case *c) {
@@ -214,11 +154,8 @@ START_TEST(run__random_case__satisfies_the_model) {
   random_case c = make_case((uint64_t)_i + 1, &fluid);
   tl = fx_run((fx_backend)(fx_backends - 1), c.d, &c.p, c.policy, c.prefetch, false, &mem);
   check_splits(&c);
-  check_times(&c, tl);
-  check_exclusive(&c, tl);
-  check_links(&c, tl);
-  check_bounds(&c, tl, (uint64_t)_i);
-  check_attribution(&c, tl);
+  run_check(tl, &mem);
+  check_bounds(&c, (uint64_t)_i);
   /* the same input gives the same run */
   timeline *again = fx_run(FX_FLUID, c.d, &c.p, c.policy, c.prefetch, false, &mem);
   ck_assert_int_eq(memcmp(again->records, fluid->records, c.d->n_tasks * sizeof *again->records),

@@ -68,13 +68,18 @@ static double inputs_there(heft *h, uint32_t t) {
   }
 }
 
+static double later(double a, double b) { /* fmax minds NaN, and is a call */
+  return a > b ? a : b;
+}
+
 /* The earliest start on the lane at or after `from` for `dur` seconds; *slot is the gap used, or -1
  * for the end. */
 static double earliest(const lane *l, double from, double dur, int *slot) {
-  double best = fmax(l->free_s, from);
+  double best = later(l->free_s, from);
   *slot = -1;
+  if (best <= from) return best; /* no gap is earlier */
   for (int i = 0; i < l->n_gaps; i++) {
-    double start = fmax(l->gaps[i].from, from);
+    double start = later(l->gaps[i].from, from);
     if (start + dur <= l->gaps[i].to && start < best) best = start, *slot = i;
   }
   return best;
