@@ -69,7 +69,9 @@ typedef struct wl_options {
 /* What the compiler must know of the chip: how many parts, and how large a piece may be. */
 typedef struct wl_target {
   uint32_t engines;
-  uint64_t sram_B;
+  uint64_t sram_B; /* that engines share, or that feeds their scratchpads */
+  uint64_t pad_B;  /* the smallest scratchpad that weights may live in (place.h); 0: there is none */
+  bool pads_only;  /* engines work in their scratchpads only: activations go through them, too */
 } wl_target;
 
 /* The contract's defaults: one block of decode, past 4, bf16, head. */
@@ -83,7 +85,9 @@ const char *wl_split_name(wl_split s);
  * ERR_BAD lists what is allowed. */
 ERR_CHECK int wl_dtype_parse(const char *text, dtype *weight, dtype *act, dtype *kv, err *e);
 
-/* The largest piece of weights that is loaded at once. */
+/* The largest piece of weights that is loaded at once: all engines' pieces together take a quarter
+ * of SRAM; two of them fit a scratchpad, one in use and one on its way, or four where the scratchpad
+ * holds activations as well. */
 uint64_t wl_piece_bytes(const wl_options *o, const wl_target *t);
 
 /* Compiles; the DAG lives in `a`. Options are checked against the model's and their own limits (ERR_BAD). */

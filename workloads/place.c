@@ -31,6 +31,13 @@ static uint32_t deal(place *p) {
   return pad;
 }
 
+void wl_pads_target(const wl_pads *pads, wl_target *t) {
+  t->pad_B = 0;
+  t->pads_only = pads->n > 0 && !pads->shared;
+  for (uint32_t i = 0; i < pads->n; i++)
+    if (i == 0 || pads->pad[i].capacity_B < t->pad_B) t->pad_B = pads->pad[i].capacity_B;
+}
+
 /* ---- what goes where ------------------------------------------------------------------------ */
 
 static uint32_t *filled(size_t n, arena *a) {
@@ -39,7 +46,7 @@ static uint32_t *filled(size_t n, arena *a) {
   return x;
 }
 
-/* Weights that one load brings: what this pass may place. */
+/* Matrices of weights that one load brings, and their scales: what this pass may place. */
 static void find_writers(place *p, arena *a) {
   const dag *d = p->in;
   uint32_t *writes = ARENA_NEW(a, uint32_t, d->n_tensors + 1);
@@ -49,7 +56,8 @@ static void find_writers(place *p, arena *a) {
       uint32_t x = dag_writes(d, task)[i].tensor;
       bool weight = d->tensors[x].role == DAG_WEIGHT || d->tensors[x].role == DAG_SCALE;
       bool one = writes[x]++ == 0;
-      p->writer[x] = one && weight && task->op == OP_LOAD_WEIGHT ? t : NONE;
+      bool matrix = weight && d->tensors[x].rank > 1;
+      p->writer[x] = one && matrix && task->op == OP_LOAD_WEIGHT ? t : NONE;
     }
   }
 }
