@@ -104,28 +104,29 @@ typedef struct scene {
 } scene;
 
 /* A random workload that fits: where an SRAM is too small, that is said, and all double. */
-static scene make_scene(fx_random *r, fx_backend backend) {
-  scene s = {.m = random_model(r), .o = random_options(r), .chip = random_chip(r)};
+static const scene *make_scene(fx_random *r, fx_backend backend) {
+  scene *s = ARENA_NEW(&mem, scene, 1); /* the timeline points to its platform */
+  *s = (scene){.m = random_model(r), .o = random_options(r), .chip = random_chip(r)};
   const char *name = pol_at(fx_range(r, 0, pol_count() - 1))->name;
   uint32_t prefetch = (uint32_t)fx_range(r, 0, 3);
-  for (;; s.chip.sram_B *= 2, s.chip.pad_B *= 2) {
+  for (;; s->chip.sram_B *= 2, s->chip.pad_B *= 2) {
     err e = {0};
-    s.p = fx_platform(&s.chip, &mem);
-    wl_pads pads = pads_of(&s.chip);
-    s.target = (wl_target){.engines = s.chip.engines, .sram_B = s.chip.sram_B};
-    wl_pads_target(&pads, &s.target);
-    ck_assert_uint_eq(s.target.pad_B, s.chip.pad_B);
-    ck_assert_msg(wl_compile(&s.m, &s.o, &s.target, &s.in, &mem, &e) == ERR_OK, "%s", e.msg);
-    s.d = wl_place(s.in, &pads, &mem);
-    ck_assert_msg(dag_check(s.d, "random", &e) == ERR_OK, "%s", e.msg);
-    int status = fx_try(FX_FLUID, s.d, &s.p, name, prefetch, false, &s.tl, &mem, &e);
+    s->p = fx_platform(&s->chip, &mem);
+    wl_pads pads = pads_of(&s->chip);
+    s->target = (wl_target){.engines = s->chip.engines, .sram_B = s->chip.sram_B};
+    wl_pads_target(&pads, &s->target);
+    ck_assert_uint_eq(s->target.pad_B, s->chip.pad_B);
+    ck_assert_msg(wl_compile(&s->m, &s->o, &s->target, &s->in, &mem, &e) == ERR_OK, "%s", e.msg);
+    s->d = wl_place(s->in, &pads, &mem);
+    ck_assert_msg(dag_check(s->d, "random", &e) == ERR_OK, "%s", e.msg);
+    int status = fx_try(FX_FLUID, s->d, &s->p, name, prefetch, false, &s->tl, &mem, &e);
     if (status != ERR_OK) {
       ck_assert_msg(status == ERR_NO && strstr(e.msg, "short") != NULL, "%s", e.msg);
       continue;
     }
     if (backend == FX_FLUID) return s;
-    tl_free(s.tl);
-    s.tl = fx_run(backend, s.d, &s.p, name, prefetch, false, &mem);
+    tl_free(s->tl);
+    s->tl = fx_run(backend, s->d, &s->p, name, prefetch, false, &mem);
     return s;
   }
 }
@@ -231,12 +232,12 @@ static void check_run(const scene *s) {
 
 START_TEST(run__random_workload_on_scratchpads__satisfies_the_model) {
   fx_random r = {(uint64_t)_i * 7919 + 17};
-  scene s = make_scene(&r, (fx_backend)(fx_backends - 1));
-  check_same_work(&s);
-  check_moves(&s);
-  check_pieces(&s);
-  check_run(&s);
-  tl_free(s.tl);
+  const scene *s = make_scene(&r, (fx_backend)(fx_backends - 1));
+  check_same_work(s);
+  check_moves(s);
+  check_pieces(s);
+  check_run(s);
+  tl_free(s->tl);
 }
 END_TEST
 
