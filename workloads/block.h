@@ -86,8 +86,9 @@ const char *wl_split_name(wl_split s);
 ERR_CHECK int wl_dtype_parse(const char *text, dtype *weight, dtype *act, dtype *kv, err *e);
 
 /* The largest piece of weights that is loaded at once: all engines' pieces together take a quarter
- * of SRAM; two of them fit a scratchpad, one in use and one on its way, or four where the scratchpad
- * holds activations as well. */
+ * of SRAM; two of them fit a scratchpad, one in use and one on its way. Where that would make them less
+ * than half as large, it is not worth it, as every piece streams the activations again: scratchpads
+ * take what fits. Where a scratchpad has to hold activations as well, four fit. */
 uint64_t wl_piece_bytes(const wl_options *o, const wl_target *t);
 
 /* Compiles; the DAG lives in `a`. Options are checked against the model's and their own limits (ERR_BAD). */

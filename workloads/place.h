@@ -8,7 +8,8 @@
  * The rule: a tile goes to a scratchpad if one load brings it, if it is a matrix (the norms' few
  * bytes stay in the shared SRAM, and the norms run anywhere), if only tasks bound to that
  * scratchpad read it, and if it has room there beside the tiles in use at that point of program
- * order. wl_pads_target tells the compiler to cut pieces that have: two of them fit. All else stays
+ * order. wl_pads_target tells the compiler to cut pieces that have, unless scratchpads are so small
+ * that pieces would suffer (wl_piece_bytes). All else stays
  * in the shared SRAM: activations, KV rows, what several scratchpads want.
  *
  * Tiles go straight from DRAM to the scratchpad where there is a route for that, else by way of the

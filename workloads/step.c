@@ -62,7 +62,7 @@ uint64_t wl_piece_bytes(const wl_options *o, const wl_target *t) {
   uint64_t streams = o->split == WL_NONE ? 1 : t->engines;
   uint64_t share = t->sram_B / (4 * streams), pad = t->pad_B / (t->pads_only ? 4 : 2);
   if (o->tile_B > 0) return o->tile_B;
-  if (t->pad_B > 0 && share > pad) share = pad;
+  if (t->pad_B > 0 && share > pad && (t->pads_only || pad >= share / 2)) share = pad;
   return share < WL_MAX_PIECE_B ? share : WL_MAX_PIECE_B;
 }
 
