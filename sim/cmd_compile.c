@@ -119,8 +119,9 @@ int cmd_compile_dag(const cli *c, const platform *p, dag **d, arena *a, err *e) 
   wl_options o;
   if (model_load(c->value[CLI_MODEL], m, a, e) || workload_options(c, m, &o, e)) return e->status;
   wl_target t = {.engines = (uint32_t)p->n_engines, .sram_B = whole_bytes(p->srams[0].capacity_B)};
-  if (wl_compile(m, &o, &t, d, a, e)) return e->status;
   wl_pads pads = find_pads(p, a);
+  wl_pads_target(&pads, &t);
+  if (wl_compile(m, &o, &t, d, a, e)) return e->status;
   *d = wl_place(*d, &pads, a);
   return dag_check(*d, m->name, e);
 }

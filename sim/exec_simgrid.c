@@ -30,17 +30,23 @@ enum { SCALE = 1 << 20 };
 
 /* An engine's operand stream is quiet while no link can be short: then it runs at the rate of its
  * route, its end is known, and one timed wait plays the whole task. Only when more streams than
- * `quiet` could meet, all become real flows, with what they have left. This is exact: below that
- * number no shared link is saturated whatever the DMA does. */
-typedef enum stream { NONE, QUIET, REAL } stream;
+ * `quiet` could meet, all become real flows, with what they have left. This is exact: up to that
+ * number no shared link is saturated whatever the DMA does. A stream apart crosses no link that
+ * another route crosses, as a scratchpad's: it meets nothing, its end is always known. */
+typedef enum stream_kind { NONE, APART, QUIET, REAL } stream_kind;
+
+typedef struct stream {
+  stream_kind kind;
+  bool begun, ended;     /* the observer knows of its begin, end */
+  double begin_s, end_s; /* of one that is quiet or apart */
+} stream;
 
 typedef struct lane { /* what an actor does */
   sg_sem_t sem;
   bool idle;
-  stream stream;
-  bool begun, ended;     /* the observer knows of the stream's begin, end */
-  double begin_s, end_s; /* of a quiet stream */
-  /* A job's second stream is sent by an actor of its own, as a blocking send is all that C has. */
+  stream stream[2]; /* from the job's first sram, and from its second */
+  /* Where both are neither quiet nor apart, the second is sent by an actor of its own, as a
+   * blocking send is all that C has. */
   sg_sem_t second, second_over; /* NULL where there is no such actor */
   double second_begin_s;
 } lane;
@@ -53,10 +59,11 @@ static struct {
   sg_host_t *host; /* by host id */
   lane *lane;      /* by resource */
   size_t n_lanes;
-  size_t quiet;     /* this many streams cannot saturate a link */
-  size_t n_streams; /* quiet and real */
-  size_t n_quiet;
-  double quiet_next_s; /* no quiet stream begins or ends before it */
+  bool *apart;         /* by route */
+  size_t quiet;        /* this many streams run at their routes' rates */
+  size_t n_streams;    /* quiet and real, of the main actors */
+  size_t n_known;      /* quiet and apart: whose ends are known */
+  double known_next_s; /* none of them begins or ends before it */
   bool stop, used;
 } sim;
 
@@ -66,29 +73,37 @@ static void wake(uint32_t r) {
   sg_sem_release(sim.lane[r].sem);
 }
 
-/* Tells the observer, in order, of the quiet streams' begins and ends up to `now`. */
+static bool known(const stream *x) {
+  return x->kind == QUIET || x->kind == APART;
+}
+
+/* Tells the observer, in order, of begins and ends of streams that are quiet or apart, up to `now`.
+ */
 static void catch_up(double now) {
-  while (sim.n_quiet > 0 && sim.quiet_next_s <= now) {
+  int ways = sim.plat->n_srams > 1 ? 2 : 1;
+  while (sim.n_known > 0 && sim.known_next_s <= now) {
     uint32_t next = UINT32_MAX;
+    int which = 0;
     double at = INFINITY;
-    for (uint32_t r = 0; r < sim.plat->n_engines; r++) {
-      const lane *l = &sim.lane[r];
-      if (l->stream != QUIET) continue;
-      double t = l->begun ? l->end_s : l->begin_s;
-      if (t < at) next = r, at = t;
-    }
-    sim.quiet_next_s = at;
+    for (uint32_t r = 0; r < sim.plat->n_engines; r++)
+      for (int w = 0; w < ways; w++) {
+        const stream *x = &sim.lane[r].stream[w];
+        if (!known(x)) continue;
+        double t = x->begun ? x->end_s : x->begin_s;
+        if (t < at) next = r, which = w, at = t;
+      }
+    sim.known_next_s = at;
     if (at > now) return;
-    lane *l = &sim.lane[next];
-    machine_flow(sim.m, next, 0, at, !l->begun);
-    if (!l->begun) {
-      l->begun = true;
+    stream *x = &sim.lane[next].stream[which];
+    machine_flow(sim.m, next, which, at, !x->begun);
+    if (!x->begun) {
+      x->begun = true;
       continue;
     }
-    l->ended = true;
-    l->stream = NONE;
-    sim.n_quiet--;
-    sim.n_streams--;
+    x->ended = true;
+    sim.n_known--;
+    if (x->kind == QUIET) sim.n_streams--;
+    x->kind = NONE;
   }
 }
 
@@ -122,41 +137,54 @@ static void flow(uint32_t r, const machine_job *j, int which, double bytes, bool
   machine_flow(sim.m, r, which, simgrid_get_clock(), false);
 }
 
-/* From now on every stream is a real flow: actors that wait for quiet ones are woken to send what
- * is left. */
+/* From now on every stream is a real flow, but those apart: actors that wait for quiet ones are
+ * woken to send what is left. */
 static void all_real(void) {
-  for (uint32_t r = 0; sim.n_quiet > 0 && r < sim.plat->n_engines; r++) {
-    if (sim.lane[r].stream != QUIET) continue;
-    sim.lane[r].stream = REAL;
-    sim.n_quiet--;
-    sg_sem_release(sim.lane[r].sem);
-  }
+  for (uint32_t r = 0; r < sim.plat->n_engines; r++)
+    for (int w = 0; w < 2; w++) {
+      if (sim.lane[r].stream[w].kind != QUIET) continue;
+      sim.lane[r].stream[w].kind = REAL;
+      sim.n_known--;
+      sg_sem_release(sim.lane[r].sem);
+    }
 }
 
-/* Enters the engine's stream; quiet where that is exact. */
-static void enter_stream(uint32_t r, const machine_job *j, double begin) {
-  lane *l = &sim.lane[r];
-  const est_parts *x = &j->parts;
+static const plat_route *route_of(const machine_job *j, int which) {
+  return which == 0 ? j->parts.route : j->parts.route2;
+}
+
+static bool is_apart(const plat_route *r) {
+  return sim.apart[r - sim.plat->routes];
+}
+
+/* Enters a stream of the engine's job that begins at `begin`: apart, or quiet where that is exact,
+ * or real. */
+static void enter_stream(uint32_t r, const machine_job *j, int which, double begin) {
+  stream *x = &sim.lane[r].stream[which];
+  const plat_route *route = route_of(j, which);
+  uint64_t bytes = which == 0 ? j->parts.flow_B : j->parts.flow2_B;
   catch_up(simgrid_get_clock());
-  l->begin_s = begin;
-  l->end_s = begin + (double)x->flow_B / x->route->bandwidth_Bps;
-  l->begun = l->ended = false;
-  l->stream = QUIET;
-  sim.n_quiet++;
-  sim.quiet_next_s = fmin(sim.quiet_next_s, begin);
+  x->begin_s = begin;
+  x->end_s = begin + (double)bytes / route->bandwidth_Bps;
+  x->begun = x->ended = false;
+  x->kind = is_apart(route) ? APART : QUIET;
+  sim.n_known++;
+  sim.known_next_s = fmin(sim.known_next_s, begin);
+  if (x->kind == APART) return;
   if (++sim.n_streams > sim.quiet) {
-    l->stream = REAL;
-    sim.n_quiet--;
+    x->kind = REAL;
+    sim.n_known--;
     all_real();
   }
 }
 
-/* Waits for time `until`; false where the wait was cut short because the stream turned real. */
-static bool wait_quiet(const lane *l, double until) {
+/* Waits for time `until`; false where the wait was cut short because the stream turned real, which
+ * one that is apart does not. */
+static bool wait_quiet(const lane *l, const stream *x, double until) {
   for (double left = until - simgrid_get_clock(); left > 0; left = until - simgrid_get_clock())
     if (sg_sem_acquire_timeout(l->sem, left))
       return true;
-    else if (l->stream == REAL)
+    else if (x->kind == REAL)
       return false;
   return true;
 }
@@ -166,46 +194,73 @@ static void sleep_until(double t) {
   if (left > 0) sg_actor_sleep_for(left);
 }
 
-/* The job of a quiet stream is over, so the stream is too, even where rounding put its end a bit
- * later. */
+/* The job is over, so its streams are too, even where rounding put their ends a bit later. */
 static void settle(uint32_t r) {
-  lane *l = &sim.lane[r];
   double now = simgrid_get_clock();
-  if (l->stream != QUIET) return;
-  l->begin_s = fmin(l->begin_s, now);
-  l->end_s = fmin(l->end_s, now);
-  sim.quiet_next_s = fmin(sim.quiet_next_s, l->begin_s);
-  catch_up(now);
-  assert(l->stream == NONE);
+  bool any = false;
+  for (int w = 0; w < 2; w++) {
+    stream *x = &sim.lane[r].stream[w];
+    if (!known(x)) continue;
+    x->begin_s = fmin(x->begin_s, now);
+    x->end_s = fmin(x->end_s, now);
+    sim.known_next_s = fmin(sim.known_next_s, x->begin_s);
+    any = true;
+  }
+  if (any) catch_up(now);
+  assert(!known(&sim.lane[r].stream[0]) && !known(&sim.lane[r].stream[1]));
+}
+
+/* The stream that the engine's own actor must wait for, 0 or 1, or -1 where all are apart; those
+ * that are apart have entered, and the later of `ends` and their ends is returned in it. */
+static int enter_apart(uint32_t r, const machine_job *j, const double begin[2], double *ends) {
+  int own = -1;
+  for (int w = 1; w >= 0; w--) {
+    if (route_of(j, w) == NULL) continue;
+    if (!is_apart(route_of(j, w))) {
+      own = w;
+      continue;
+    }
+    enter_stream(r, j, w, begin[w]);
+    *ends = fmax(*ends, sim.lane[r].stream[w].end_s);
+  }
+  return own;
+}
+
+/* Sends what is left of a stream that is or became real. */
+static void send_rest(uint32_t r, const machine_job *j, int which) {
+  stream *x = &sim.lane[r].stream[which];
+  uint64_t bytes = which == 0 ? j->parts.flow_B : j->parts.flow2_B;
+  sleep_until(x->begin_s);
+  double moved = fmax(0, simgrid_get_clock() - x->begin_s) * route_of(j, which)->bandwidth_Bps;
+  flow(r, j, which, (double)bytes - moved, !x->begun);
+  x->kind = NONE;
+  sim.n_streams--;
 }
 
 static void play_compute(uint32_t r, const machine_job *j) {
   lane *l = &sim.lane[r];
   const est_parts *x = &j->parts;
-  double start = simgrid_get_clock(),
-         arithmetic_ends = start + x->lead_s + x->matrix_s + x->vector_s;
-  if (x->route == NULL) {
-    sleep_until(arithmetic_ends);
-    return;
-  }
-  if (x->route2 != NULL) {
-    l->second_begin_s = start + x->lead_s + x->latency2_s;
+  double flows = simgrid_get_clock() + x->lead_s, ends = flows + x->matrix_s + x->vector_s;
+  const double begin[2] = {flows + x->latency_s, flows + x->latency2_s};
+  int own = enter_apart(r, j, begin, &ends);
+  bool second = own == 0 && x->route2 != NULL && !is_apart(x->route2);
+  if (second) {
+    l->second_begin_s = begin[1];
     sg_sem_release(l->second);
   }
-  enter_stream(r, j, start + x->lead_s + x->latency_s);
-  if (l->stream == QUIET && wait_quiet(l, fmax(arithmetic_ends, l->end_s))) {
-    settle(r);
-    return;
+  bool quiet = false;
+  if (own >= 0) {
+    stream *s = &l->stream[own];
+    enter_stream(r, j, own, begin[own]);
+    quiet = s->kind == QUIET && wait_quiet(l, s, fmax(ends, s->end_s));
+    if (!quiet && !s->ended) send_rest(r, j, own);
   }
-  if (!l->ended) {
-    sleep_until(l->begin_s);
-    double moved = fmax(0, simgrid_get_clock() - l->begin_s) * x->route->bandwidth_Bps;
-    flow(r, j, 0, (double)x->flow_B - moved, !l->begun);
-    l->stream = NONE;
-    sim.n_streams--;
-  }
-  if (x->route2 != NULL) sg_sem_acquire(l->second_over);
-  sleep_until(arithmetic_ends);
+  if (second) sg_sem_acquire(l->second_over);
+  if (own < 0 && x->route != NULL)
+    (void)wait_quiet(l, &l->stream[0], ends); /* as a quiet one would */
+  else if (!quiet)
+    sleep_until(ends);
+  settle(r);
 }
 
 /* Sends the second streams of an engine's jobs. */
@@ -274,27 +329,76 @@ static double brought_Bps(const platform *p, const plat_route *dma[2], uint32_t 
   return fmin(sum, shared);
 }
 
-/* How many operand streams fit on every shared link at the same time, each at its route's rate,
- * beside all that the DMA can bring. With several SRAMs streams and moves take many routes: none is
- * quiet then. */
+/* The same where there are several SRAMs: the sum over the routes of all transfers. */
+static double brought_by_all_Bps(const platform *p, uint32_t l) {
+  double sum = 0;
+  for (size_t i = 0; i < p->n_routes; i++) {
+    const plat_route *r = &p->routes[i];
+    bool engine = r->src < p->n_engines || r->dst < p->n_engines;
+    if (engine || !on_route(r, l)) continue;
+    double others = INFINITY;
+    for (uint32_t k = 0; k < r->n_links; k++)
+      if (r->link[k] != l && !p->links[r->link[k]].fatpipe)
+        others = fmin(others, p->links[r->link[k]].bandwidth_Bps);
+    sum += others;
+  }
+  return sum;
+}
+
+/* The route of the engine's streams that are not apart; NULL: there is none. `n` counts them. */
+static const plat_route *busy_route(const platform *p, size_t engine, size_t *n) {
+  const plat_route *busy = NULL;
+  *n = 0;
+  for (size_t s = 0; s < p->n_srams; s++) {
+    const plat_route *r = plat_find_route(p, plat_host_sram(p, s), plat_host_engine(p, engine));
+    if (r != NULL && !is_apart(r)) busy = r, ++*n;
+  }
+  return busy;
+}
+
+static bool needs_second(const platform *p, size_t engine) {
+  size_t n;
+  (void)busy_route(p, engine, &n);
+  return n > 1;
+}
+
+/* How many streams fit on every shared link at the same time, each at its route's rate, beside all
+ * that transfers can bring. Where an engine may have two streams that are not apart, none. */
 static size_t quiet_streams(const platform *p) {
-  size_t quiet = p->n_srams > 1 ? 0 : p->n_engines;
+  size_t quiet = p->n_engines;
   const plat_route *dma[2] = {plat_find_route(p, plat_host_dram(p), plat_host_sram(p, 0)),
                               plat_find_route(p, plat_host_sram(p, 0), plat_host_dram(p))};
   for (uint32_t l = 0; l < p->n_links; l++) {
     if (p->links[l].fatpipe) continue;
-    double widest = 0, brought = brought_Bps(p, dma, l);
-    size_t users = 0;
+    double widest = 0, bandwidth = p->links[l].bandwidth_Bps;
+    double brought = p->n_srams > 1 ? brought_by_all_Bps(p, l) : brought_Bps(p, dma, l);
+    size_t users = 0, n;
     for (size_t e = 0; e < p->n_engines; e++) {
-      const plat_route *r = plat_find_route(p, plat_host_sram(p, 0), plat_host_engine(p, e));
+      const plat_route *r = busy_route(p, e, &n);
+      if (n > 1) return 0;
       if (on_route(r, l)) users++, widest = fmax(widest, r->bandwidth_Bps);
     }
     if (users == 0 || (users == 1 && brought == 0)) continue;
-    double room = p->links[l].bandwidth_Bps - brought;
-    size_t fit = room > 0 ? (size_t)(room / widest) : 0;
+    size_t fit = bandwidth > brought ? (size_t)((bandwidth - brought) / widest) : 0;
     if (fit < users && fit < quiet) quiet = fit;
   }
   return quiet;
+}
+
+/* Streams to engines over links that no other route crosses. An engine runs one task at a time, and
+ * a task has one stream from an SRAM: so they have their links for themselves. */
+static bool *find_apart(const platform *p, arena *a) {
+  bool *apart = ARENA_NEW(a, bool, p->n_routes);
+  uint32_t *users = ARENA_NEW(a, uint32_t, p->n_links);
+  for (size_t i = 0; i < p->n_routes; i++)
+    for (uint32_t k = 0; k < p->routes[i].n_links; k++) users[p->routes[i].link[k]]++;
+  for (size_t i = 0; i < p->n_routes; i++) {
+    const plat_route *r = &p->routes[i];
+    apart[i] = r->src < p->n_engines || r->dst < p->n_engines;
+    for (uint32_t k = 0; k < r->n_links && apart[i]; k++)
+      apart[i] = p->links[r->link[k]].fatpipe || users[r->link[k]] == 1;
+  }
+  return apart;
 }
 
 static void configure(void) {
@@ -363,7 +467,7 @@ static void start_actors(uint32_t r) {
   sim.lane[r].sem = sg_sem_init(0);
   sg_host_t home = r < p->n_engines ? sim.host[r] : sim.host[plat_host_dma(p, 0)];
   sg_actor_create_(number, home, resource_actor, 2, argv);
-  if (r >= p->n_engines || p->n_srams == 1) return;
+  if (r >= p->n_engines || !needs_second(p, r)) return;
   sim.lane[r].second = sg_sem_init(0);
   sim.lane[r].second_over = sg_sem_init(0);
   argv[0] = "second";
@@ -379,8 +483,9 @@ int exec_simgrid(const dag *d, const platform *p, const policy *pol, const machi
   if (load_platform(p, e)) return e->status;
   find_hosts(p, a);
   sim.plat = p;
+  sim.apart = find_apart(p, a);
   sim.quiet = quiet_streams(p);
-  sim.quiet_next_s = INFINITY;
+  sim.known_next_s = INFINITY;
   sim.n_lanes = machine_resources(sim.m);
   sim.lane = ARENA_NEW(a, lane, sim.n_lanes);
   machine_begin(sim.m);

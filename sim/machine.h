@@ -3,8 +3,8 @@
  * (SimGrid; a closed-form fluid model for tests) plays the tasks and tells when they end.
  *
  * Order. The plan orders the compute tasks. The full order puts each transfer where it is needed: a
- * load or move right before the first compute task that needs it, a store right after the last task
- * it needs. `pos` is a task's place in it, and the frontier is the first place whose task has not
+ * load or move right before the first compute task that needs it, a store (or a move out of a
+ * scratchpad) right after the last task it needs. `pos` is a task's place in it, and the frontier is the first place whose task has not
  * ended.
  *
  * Engines. Each has a queue of compute tasks, in the plan's order (static) or as picked (dynamic:

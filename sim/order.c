@@ -16,13 +16,22 @@ typedef struct placing {
   const dag_succ *succ;
   order o;
   uint32_t n;     /* places given */
-  uint32_t *left; /* deps of a store that are not placed yet */
+  uint32_t *left; /* deps of a store that are not placed yet; what is said of stores holds for
+                     moves out of scratchpads, too */
   uint32_t *stack, *next_dep;
   uint32_t *ready; /* stores that became placeable */
 } placing;
 
 static op_kind kind_of(const dag *d, uint32_t t) {
   return op_kind_of((op)d->tasks[t].op);
+}
+
+/* A store, or a move out of a scratchpad into the SRAM that engines share: it makes room there. */
+static bool leaves(const dag *d, uint32_t t) {
+  const dag_task *task = &d->tasks[t];
+  op_kind kind = kind_of(d, t);
+  return kind == OP_STORE ||
+         (kind == OP_MOVE && d->tensors[dag_writes(d, task)[0].tensor].space == DAG_SRAM);
 }
 
 /* Gives t the next place, and then the stores (and theirs) that waited only for it. */
@@ -35,8 +44,7 @@ static void give_place(placing *p, uint32_t t) {
     p->o.task[p->n++] = u;
     for (uint64_t s = p->succ->first[u]; s < p->succ->first[u + 1]; s++) {
       uint32_t v = p->succ->succ[s];
-      if (--p->left[v] == 0 && kind_of(p->d, v) == OP_STORE && p->o.pos[v] == UNPLACED)
-        p->ready[n_ready++] = v;
+      if (--p->left[v] == 0 && p->o.pos[v] == UNPLACED && leaves(p->d, v)) p->ready[n_ready++] = v;
     }
   }
 }

@@ -166,6 +166,7 @@ static void print_latency(const report *r, out *o) {
            si(b, (double)t->vector_flops, "FLOP"));
   add_item(&l, "DRAM %s read, %s written", units_size_si(c, (double)t->dram_read),
            units_size_si(d, (double)t->dram_write));
+  if (t->move > 0) add_item(&l, "%s moved between SRAMs", units_size_si(a, (double)t->moved));
   end_line(&l);
 }
 

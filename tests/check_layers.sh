@@ -21,7 +21,7 @@ level() {
   sim/base/*) level=0 ;; # errors, arena, units, file, json
 
   # reads or checks with the cost functions, although dag.h declares both: a header may promise what a file above it does
-  workloads/dag_check.[ch] | workloads/dag_read.c) level=2 ;;
+  workloads/dag_check*.[ch] | workloads/dag_read.c) level=2 ;;
   workloads/dag_format.[ch] | workloads/dag_dot.c | workloads/dag_chakra.c) level=2 ;; # other forms, with costs
   workloads/dtype.[ch] | workloads/op.[ch] | workloads/dag*.[ch] | workloads/model*.[ch]) level=1 ;;
   workloads/cost.[ch]) level=2 ;;

@@ -1,6 +1,7 @@
 #include "tests/closed_form.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <string.h>
 
 static uint64_t bits(dtype d) {
@@ -20,11 +21,13 @@ static uint64_t scale_row(dtype d, uint64_t in) {
   return d == DT_INT8 ? 4 : d == DT_INT4 ? 2 * ((in + 31) / 32) : 0;
 }
 
-/* The step of T new tokens after P past ones. */
+/* A step, or a block of one, of T new tokens after P past ones. */
 typedef struct shape {
   const model *m;
   const wl_options *o;
   uint64_t P, T, C, I, hd, Q, KV, B, L, H, pairs, norm_B;
+  bool last; /* of its step */
+  uint32_t step;
 } shape;
 
 static shape shape_of(const model *m, const wl_options *o, uint64_t P, uint64_t T) {
@@ -72,11 +75,15 @@ static void add_ends(const shape *x, cf_sums *s) {
     s->act_written += bytes(o->act_dtype, rows * C);
     return;
   }
-  bool dequantise = integer(o->weight_dtype) && o->weight_dtype != o->act_dtype;
+  bool dequantise = integer(o->weight_dtype);
+  s->vector += dequantise ? rows * C : 0;
+  s->weights += bytes(o->weight_dtype, rows * C);
+  s->scales += rows * scale_row(o->weight_dtype, C);
+  if (!x->last) return;
   s->matrix += 2 * x->B * V * C;
-  s->vector += x->B * (4 * C + V) + (dequantise ? rows * C : 0);
-  s->weights += bytes(o->weight_dtype, rows * C) + x->norm_B + V * C * bits(o->weight_dtype) / 8;
-  s->scales += (rows + V) * scale_row(o->weight_dtype, C);
+  s->vector += x->B * (4 * C + V);
+  s->weights += x->norm_B + V * C * bits(o->weight_dtype) / 8;
+  s->scales += V * scale_row(o->weight_dtype, C);
   s->act_written += 4 * x->B;
 }
 
@@ -88,16 +95,52 @@ static uint64_t n_steps(const wl_options *o) {
   return hybrid(o) ? o->steps + 1 : 1;
 }
 
-static shape step_shape(const model *m, const wl_options *o, uint64_t step) {
-  return step == 0 ? shape_of(m, o, o->past, o->tokens) : shape_of(m, o, o->tokens + step - 1, 1);
+/* Into how many blocks of tokens the compiler cut the first step: as often it loads the norm that
+ * every block begins with. */
+static uint64_t n_blocks(const wl_options *o, const dag *d) {
+  char name[64];
+  snprintf(name, sizeof name, "L%u.attn_norm.weight", (unsigned)o->first_layer);
+  uint64_t n = 0;
+  for (uint32_t t = 0; t < d->n_tasks; t++) {
+    const dag_task *x = &d->tasks[t];
+    n += x->step == 0 && x->op == OP_LOAD_WEIGHT &&
+         strcmp(d->tensors[dag_reads(d, x)->tensor].name, name) == 0;
+  }
+  return n > 0 ? n : 1;
 }
 
-cf_sums cf_of(const model *m, const wl_options *o) {
+/* Steps, and blocks of the first step: even, but for the last. */
+typedef struct shapes {
+  shape at[2048];
+  size_t n;
+} shapes;
+
+static shapes *shapes_of(const model *m, const wl_options *o, const dag *d) {
+  static shapes all;
+  all.n = 0;
+  uint64_t blocks = n_blocks(o, d), each = (o->tokens + blocks - 1) / blocks;
+  for (uint64_t t = 0; t < o->tokens; t += each) {
+    uint64_t T = o->tokens - t < each ? o->tokens - t : each;
+    ck_assert_uint_lt(all.n, 2048);
+    all.at[all.n] = shape_of(m, o, o->past + t, T);
+    all.at[all.n++].last = t + T == o->tokens;
+  }
+  ck_assert_uint_eq(all.n, blocks);
+  for (uint64_t i = 1; i < n_steps(o); i++) {
+    ck_assert_uint_lt(all.n, 2048);
+    all.at[all.n] = shape_of(m, o, o->tokens + i - 1, 1);
+    all.at[all.n].step = (uint32_t)i;
+    all.at[all.n++].last = true;
+  }
+  return &all;
+}
+
+cf_sums cf_of(const model *m, const wl_options *o, const dag *d) {
   cf_sums s = {0};
-  for (uint64_t i = 0; i < n_steps(o); i++) {
-    shape x = step_shape(m, o, i);
-    add_blocks(&x, &s);
-    add_ends(&x, &s);
+  const shapes *x = shapes_of(m, o, d);
+  for (size_t i = 0; i < x->n; i++) {
+    add_blocks(&x->at[i], &s);
+    add_ends(&x->at[i], &s);
   }
   if (o->all) s.act_read += 4 * o->batch * o->tokens; /* the prompt's ids */
   return s;
@@ -118,15 +161,15 @@ typedef struct cut {
   uint64_t heads, rows, keys;
 } cut;
 
-static cut first_cut(const dag *d, uint64_t step) {
+static cut first_cut(const dag *d, const shape *s) {
   for (uint32_t t = 0; t < d->n_tasks; t++) {
     const dag_task *x = &d->tasks[t];
-    if (x->step != step || (x->op != OP_QK && x->op != OP_FLASH)) continue;
-    const dag_view *y = dag_writes(d, x);
-    uint64_t tile_keys = d->tensors[dag_reads(d, x)[1].tensor].dim[1];
-    return (cut){y[0].len[0], y[0].len[1], tile_keys};
+    if (x->step != s->step || x->pos != s->P) continue;
+    if (x->op != OP_QK && x->op != OP_FLASH && x->op != OP_FLASH_OUT) continue;
+    const dag_view *r = dag_reads(d, x);
+    return (cut){r[0].len[1] / s->hd, r[0].len[0], d->tensors[r[1].tensor].dim[1]};
   }
-  ck_abort_msg("step %u has no attention", (unsigned)step);
+  ck_abort_msg("step %u has no attention at %u", s->step, (unsigned)s->P);
 }
 
 static uint64_t min_u64(uint64_t a, uint64_t b) {
@@ -140,9 +183,10 @@ static uint64_t blocks_seen(const shape *x, const cut *c, uint64_t r, uint64_t r
 
 static uint64_t rescaling(const model *m, const wl_options *o, const dag *d) {
   uint64_t sum = 0;
-  for (uint64_t i = 0; o->flash && i < n_steps(o); i++) {
-    shape x = step_shape(m, o, i);
-    cut c = first_cut(d, i);
+  const shapes *all = shapes_of(m, o, d);
+  for (size_t i = 0; o->flash && i < all->n; i++) {
+    shape x = all->at[i];
+    cut c = first_cut(d, &x);
     for (uint64_t r = 0; r < x.T; r += c.rows) {
       uint64_t rn = min_u64(c.rows, x.T - r);
       sum += x.L * x.B * x.H * rn * (x.hd + 3) * (blocks_seen(&x, &c, r, rn) - 1);
@@ -155,7 +199,7 @@ static uint64_t rescaling(const model *m, const wl_options *o, const dag *d) {
 
 void cf_check(const model *m, const wl_options *o, const dag *d) {
   cost_totals t = cost_sum(d);
-  cf_sums s = cf_of(m, o);
+  cf_sums s = cf_of(m, o, d);
   ck_assert_uint_eq(t.matrix_flops, s.matrix);
   ck_assert_uint_eq(t.vector_flops, s.vector + rescaling(m, o, d));
   ck_assert_uint_eq(t.weights, s.weights);
@@ -193,8 +237,9 @@ static uint64_t flash_B(const shape *x, uint64_t n, uint64_t r, uint64_t rn, uin
   uint64_t end = x->P + r + rn, state = 4 * n * rn * (x->hd + 2), sum = 0;
   uint64_t io = bytes(x->o->act_dtype, n * rn * x->hd);
   for (uint64_t key = 0; key < end; key += block)
-    sum += io + 2 * tile_B(x, n, min_u64(block, end - key)) + state + (key > 0 ? state : 0);
-  return sum + 4 * n * rn * (x->hd + 1) + io;
+    sum += io + 2 * tile_B(x, n, min_u64(block, end - key)) + (key > 0 ? state : 0) +
+           (key + block < end ? state : io);
+  return sum;
 }
 
 /* Of one step's attention, a layer and sequence. */
@@ -210,7 +255,8 @@ static uint64_t attention_B(const shape *x, const cut *c) {
 
 static bool is_attention(op k) {
   return k == OP_QK || k == OP_SOFTMAX_MAX || k == OP_SOFTMAX_EXP || k == OP_SOFTMAX_NORM ||
-         k == OP_PV || k == OP_FLASH || k == OP_FLASH_ACC || k == OP_FLASH_NORM;
+         k == OP_PV || k == OP_FLASH || k == OP_FLASH_ACC || k == OP_FLASH_OUT ||
+         k == OP_FLASH_ACC_OUT;
 }
 
 /* Scores are kept as (heads, rows, keys); with flash no tensor may be of that kind, and neither may
@@ -235,13 +281,14 @@ void cf_check_attention(const model *m, const wl_options *o, const dag *d) {
     if (x->op == OP_LOAD_KV) loads += cost_of(d, i).transfer_B;
     if (x->op == OP_STORE_KV) stores += cost_of(d, i).transfer_B;
   }
-  for (uint64_t i = 0; i < n_steps(o); i++) {
-    shape x = step_shape(m, o, i);
-    cut c = first_cut(d, i);
+  const shapes *all = shapes_of(m, o, d);
+  for (size_t i = 0; i < all->n; i++) {
+    shape x = all->at[i];
+    cut c = first_cut(d, &x);
     expect += x.L * x.B * attention_B(&x, &c);
   }
   ck_assert_uint_eq(operands, expect);
-  cf_sums s = cf_of(m, o);
+  cf_sums s = cf_of(m, o, d);
   ck_assert_uint_eq(loads, s.kv_read + s.kv_scales_read);
   ck_assert_uint_eq(stores, s.kv_write + s.kv_scales_written);
 }

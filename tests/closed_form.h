@@ -6,7 +6,8 @@
  * three-pass softmax 1 + 3 + 1 a visible pair, online softmax 5 a visible pair and 1 an output
  * element, a dequantised embedding element 1, ArgMax 1 a logit.
  *
- * Only what tiling adds is read off the DAG: the rescaling of online softmax between blocks of keys
+ * Only what tiling adds is read off the DAG: how many blocks of tokens a long prompt is cut into,
+ * each of which loads the weights again, and the KV rows of those before it; and the rescaling of online softmax between blocks of keys
  * (FlashAttnAcc: head_dim + 3 a query and head), from the lengths of its blocks. */
 #ifndef LS_TESTS_CLOSED_FORM_H
 #define LS_TESTS_CLOSED_FORM_H
@@ -21,7 +22,7 @@ typedef struct cf_sums {
   uint64_t kv_read, kv_write, kv_scales_read, kv_scales_written, act_read, act_written;
 } cf_sums;
 
-cf_sums cf_of(const model *m, const wl_options *o);
+cf_sums cf_of(const model *m, const wl_options *o, const dag *d);
 /* DRAM traffic without spills. */
 uint64_t cf_read_B(const cf_sums *s);
 uint64_t cf_written_B(const cf_sums *s);
@@ -37,8 +38,9 @@ void cf_check(const model *m, const wl_options *o, const dag *d);
  *   three-pass, n heads and rn query rows a task, N = past + last row + 1 keys:
  *     QK q + K + s, Max s + m, Exp s + m + e + l, Norm e + l + p, PV p + V + o; s = e = p = n*rn*N,
  *     m = l = n*rn, q = o = n*rn*hd, K = V = N*hd for each KV head among the n
- *   flash, the same for each block of N keys that a row of the task sees, in f32 the state o, m, l:
- *     q + K + V + state out, and state in for every block but the first; at the end o + l + output
+ *   flash, for each block of N keys that a row of the task sees, in f32 the state o, m, l:
+ *     q + K + V, the state in for every block but the first, and out for every block but the last,
+ *     which writes the output instead
  *
  * n, rn and the length of a block are the compiler's choice and read off the DAG's first attention
  * task. The DAG must not spill. */

@@ -28,23 +28,26 @@ static void put_pad_hosts(const fx_chip *c, uint32_t engines, out *o) {
 }
 
 static void put_pad_routes(const fx_chip *c, uint32_t engines, out *o) {
+  const char *way = c->side_Bps > 0 ? "side" : "sram_bus";
   for (uint32_t i = 0; i < engines && c->pad_B > 0; i++) {
     out_printf(o, "<route src=\"pad%u\" dst=\"engine%u\"><link_ctn id=\"pad_port%u\"/>", i, i, i);
     if (c->pad_by_port) out_printf(o, "<link_ctn id=\"port%u\"/>", i);
-    out_printf(
-        o, "</route>\n<route src=\"sram\" dst=\"pad%u\"><link_ctn id=\"sram_bus\"/></route>\n", i);
+    out_printf(o, "</route>\n<route src=\"sram\" dst=\"pad%u\"><link_ctn id=\"%s\"/></route>\n", i,
+               way);
     if (c->pad_from_dram)
       out_printf(o,
                  "<route src=\"dram\" dst=\"pad%u\"><link_ctn id=\"dram_bus\"/><link_ctn "
-                 "id=\"sram_bus\"/></route>\n",
-                 i);
+                 "id=\"%s\"/></route>\n",
+                 i, way);
     for (uint32_t k = 0; k < i; k++)
-      out_printf(o, "<route src=\"pad%u\" dst=\"pad%u\"><link_ctn id=\"sram_bus\"/></route>\n", k,
-                 i);
+      out_printf(o, "<route src=\"pad%u\" dst=\"pad%u\"><link_ctn id=\"%s\"/></route>\n", k, i,
+                 way);
   }
 }
 
 static void put_pad_links(const fx_chip *c, uint32_t engines, out *o) {
+  if (c->side_Bps > 0)
+    out_printf(o, "<link id=\"side\" bandwidth=\"%.17gBps\" latency=\"0s\"/>\n", c->side_Bps);
   for (uint32_t i = 0; i < engines && c->pad_B > 0; i++)
     out_printf(o, "<link id=\"pad_port%u\" bandwidth=\"%.17gBps\" latency=\"%.17gs\"/>\n", i,
                or_else(c->pad_Bps, 1e12), c->pad_latency_s);

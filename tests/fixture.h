@@ -27,6 +27,8 @@ typedef struct fx_chip {
   bool pad_from_dram;            /* loads and stores reach it, over the DRAM's link and the bus */
   bool pad_by_port;              /* its stream crosses the engine's port, too */
   bool pads_only;                /* engines do not reach the shared SRAM */
+  double side_Bps;               /* where not 0: a link that moves and the scratchpads' loads cross
+                                    instead of the bus */
 } fx_chip;
 
 platform fx_platform(const fx_chip *c, arena *a);

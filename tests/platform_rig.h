@@ -15,12 +15,12 @@
 /* The two suites may each leave some of this unused. */
 #pragma GCC diagnostic ignored "-Wunused-const-variable"
 
-static const char *const SHIPPED[] = {"npu1",        "npu4",     "npu16",
-                                      "npu4-sram1m", "npu4-hbm", "npu4-pads"};
+static const char *const SHIPPED[] = {"npu1",     "npu4",      "npu16",           "npu4-sram1m",
+                                      "npu4-hbm", "npu4-pads", "npu4-pads-direct"};
 enum {
   N_SHIPPED = sizeof SHIPPED / sizeof *SHIPPED,
-  N_SHARED = N_SHIPPED - 1
-}; /* the last has scratchpads */
+  N_SHARED = N_SHIPPED - 2
+}; /* the last two have scratchpads */
 
 static inline platform load(const char *spec, arena *a) {
   platform p = {0};

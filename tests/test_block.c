@@ -23,7 +23,7 @@ static void teardown(void) {
 
 static dag *compile(const model *m, const wl_options *o, uint32_t engines, uint64_t sram_B) {
   dag *d;
-  int status = wl_compile(m, o, &(wl_target){engines, sram_B}, &d, &mem, &e);
+  int status = wl_compile(m, o, &(wl_target){.engines = engines, .sram_B = sram_B}, &d, &mem, &e);
   ck_assert_msg(status == ERR_OK, "%s", e.msg);
   return d;
 }
@@ -108,7 +108,7 @@ START_TEST(wl_compile__pieces__fit_their_share_of_sram) {
   wl_options o = wl_defaults();
   for (int s = 0; s < WL_SPLIT_COUNT; s++) {
     o.split = (wl_split)s;
-    wl_target t = {4, 2 << 20};
+    wl_target t = {.engines = 4, .sram_B = 2 << 20};
     dag *d = compile(&m, &o, t.engines, t.sram_B);
     uint64_t most = 0;
     for (size_t i = 0; i < d->n_tensors; i++)
@@ -220,7 +220,8 @@ START_TEST(wl_compile__bad_options__are_refused_with_the_limit) {
     o.first_layer = CASE[i].first;
     e = (err){0};
     dag *d;
-    ck_assert_int_eq(wl_compile(&m, &o, &(wl_target){4, 8 << 20}, &d, &mem, &e), ERR_BAD);
+    ck_assert_int_eq(
+        wl_compile(&m, &o, &(wl_target){.engines = 4, .sram_B = 8 << 20}, &d, &mem, &e), ERR_BAD);
     ck_assert_msg(strstr(e.msg, CASE[i].message) != NULL, "case %zu: %s", i, e.msg);
   }
 }

@@ -209,6 +209,20 @@ says 0 '' simulate pads.json --platform npu4-pads --report simulated.json
 says 0 '' run --platform npu4-pads --report pads-run.json
 cmp -s simulated.json pads-run.json || fail 'npu4-pads: simulate is not run'
 says 0 '' run --platform npu4-pads --set engines=6 --report pads-run.json
+# what runs on npu4 runs with scratchpads, moves the linear layers' weights once, or not at all past the bus
+for options in '--phase prefill' '--phase prefill --split tile --attention flash' '--phase hybrid --tokens 32 --steps 2' \
+  '--split none --past 64 --tokens 16 --batch 2'; do
+  moved=121634816
+  case $options in *hybrid*) moved=$((3 * moved)) ;; esac
+  # shellcheck disable=SC2086
+  says 0 '' run --platform npu4-pads $options --report pads-run.json
+  grep -q "\"move\": $moved}" pads-run.json || fail "$what: does not move $moved B"
+  grep -q 'MB moved between SRAMs' stdout || fail "$what: the summary does not tell of moves"
+  # shellcheck disable=SC2086
+  says 0 '' run --platform npu4-pads-direct $options --report pads-run.json
+  grep -q '"move": 0}' pads-run.json || fail "$what: moves something"
+  ! grep -q 'moved' stdout || fail "$what: the summary tells of moves"
+done
 refuses 1 'is in sram1, but platform' simulate pads.json
 refuses 1 'is in sram4, but platform' simulate pads.json --platform npu4-pads --set engines=3
 

@@ -47,6 +47,7 @@ static fx_chip random_chip(fx_random *r) {
   c.pad_from_dram = fx_range(r, 0, 1) == 0;
   c.pad_by_port = fx_range(r, 0, 2) == 0;
   c.pads_only = fx_range(r, 0, 4) == 0;
+  if (fx_range(r, 0, 1) == 0) c.side_Bps = exp(log(1e9) + fx_unit(r) * log(1e3));
   return c;
 }
 

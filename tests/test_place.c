@@ -48,7 +48,7 @@ static wl_options options(wl_split split, dtype weight) {
 
 static dag *compiled(const wl_options *o) {
   model m = small_model();
-  wl_target target = {PADS, SHARED_B};
+  wl_target target = {.engines = PADS, .sram_B = SHARED_B};
   dag *d;
   err e = {0};
   ck_assert_msg(wl_compile(&m, o, &target, &d, &mem, &e) == ERR_OK, "%s", e.msg);

@@ -8,7 +8,7 @@ START_TEST(npu4_pads__as_shipped__a_scratchpad_an_engine_beside_the_shared_sram)
   platform p = load("npu4-pads", &a);
   ck_assert_uint_eq(p.n_srams, 5);
   ck_assert_uint_eq(plat_pad_of(&p, 0), PLAT_NONE);
-  ck_assert(p.srams[0].capacity_B == 4. * 1024 * 1024);
+  ck_assert(p.srams[0].capacity_B == 8. * 1024 * 1024);
   uint32_t sram = plat_host_sram(&p, 0), dram = plat_host_dram(&p);
   for (uint32_t i = 0; i < 4; i++) {
     uint32_t pad = plat_host_sram(&p, i + 1);
@@ -18,6 +18,47 @@ START_TEST(npu4_pads__as_shipped__a_scratchpad_an_engine_beside_the_shared_sram)
     ck_assert(plat_find_route(&p, sram, plat_host_engine(&p, i))->bandwidth_Bps == 64e9);
     ck_assert(plat_find_route(&p, sram, pad)->bandwidth_Bps == 256e9);
     ck_assert_ptr_null(plat_find_route(&p, dram, pad));
+  }
+  arena_free(&a);
+}
+END_TEST
+
+START_TEST(npu4_pads_direct__as_shipped__dram_feeds_scratchpads_past_the_bus) {
+  arena a = {0};
+  platform p = load("npu4-pads-direct", &a);
+  ck_assert_uint_eq(p.n_srams, 5);
+  for (uint32_t i = 0; i < 4; i++) {
+    uint32_t pad = plat_host_sram(&p, i + 1);
+    const plat_route *in = plat_find_route(&p, plat_host_dram(&p), pad);
+    ck_assert_uint_eq(in->n_links, 1);
+    ck_assert_str_eq(p.links[in->link[0]].name, "dram_bus");
+    ck_assert_ptr_null(plat_find_route(&p, plat_host_sram(&p, 0), pad));
+    ck_assert_ptr_nonnull(plat_find_route(&p, plat_host_sram(&p, 0), plat_host_engine(&p, i)));
+  }
+  arena_free(&a);
+}
+END_TEST
+
+/* Scratchpads aside, both chips are npu4: what differs is what scratchpads do. */
+START_TEST(npu4_pads__as_shipped__is_npu4_but_for_the_scratchpads) {
+  arena a = {0};
+  platform base = load("npu4", &a);
+  static const char *const WITH_PADS[] = {"npu4-pads", "npu4-pads-direct"};
+  for (int i = 0; i < 2; i++) {
+    platform p = load(WITH_PADS[i], &a);
+    ck_assert(p.srams[0].capacity_B == base.srams[0].capacity_B);
+    ck_assert_uint_eq(p.n_engines, base.n_engines);
+    for (size_t e = 0; e < base.n_engines; e++) {
+      ck_assert_mem_eq(p.engines[e].rate_flops, base.engines[e].rate_flops,
+                       sizeof base.engines[e].rate_flops);
+      ck_assert(p.engines[e].vector_rate_flops == base.engines[e].vector_rate_flops);
+      ck_assert(p.engines[e].overhead_s == base.engines[e].overhead_s);
+    }
+    for (size_t l = 0; l < base.n_links; l++) {
+      ck_assert_str_eq(p.links[l].name, base.links[l].name);
+      ck_assert(p.links[l].bandwidth_Bps == base.links[l].bandwidth_Bps);
+      ck_assert(p.links[l].latency_s == base.links[l].latency_s);
+    }
   }
   arena_free(&a);
 }
@@ -103,6 +144,8 @@ int main(void) {
   Suite *s = suite_create("platform_pads");
   TCase *t = tcase_create("pads");
   tcase_add_test(t, npu4_pads__as_shipped__a_scratchpad_an_engine_beside_the_shared_sram);
+  tcase_add_test(t, npu4_pads_direct__as_shipped__dram_feeds_scratchpads_past_the_bus);
+  tcase_add_test(t, npu4_pads__as_shipped__is_npu4_but_for_the_scratchpads);
   tcase_add_test(t, plat_set__engines__scratchpads_come_and_go_with_them);
   tcase_add_loop_test(t, plat_check__what_reaches_a_second_sram__as_the_rules_say, 0,
                       sizeof REACH / sizeof *REACH);

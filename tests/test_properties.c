@@ -108,7 +108,8 @@ static random_case make_case(uint64_t seed, timeline **tl) {
   for (;;) {
     err e = {0};
     c.p = fx_platform(&chip, &mem);
-    wl_target target = {(uint32_t)c.p.n_engines, (uint64_t)c.p.srams[0].capacity_B};
+    wl_target target = {.engines = (uint32_t)c.p.n_engines,
+                        .sram_B = (uint64_t)c.p.srams[0].capacity_B};
     ck_assert_msg(wl_compile(&c.m, &c.o, &target, &c.d, &mem, &e) == ERR_OK, "%s", e.msg);
     int status = fx_try(FX_FLUID, c.d, &c.p, c.policy, c.prefetch, false, tl, &mem, &e);
     if (status == ERR_OK) return c;
@@ -142,7 +143,8 @@ static void check_splits(const random_case *c) {
     wl_options o = c->o;
     o.split = (wl_split)s;
     dag *d;
-    wl_target target = {(uint32_t)c->p.n_engines, (uint64_t)c->p.srams[0].capacity_B};
+    wl_target target = {.engines = (uint32_t)c->p.n_engines,
+                        .sram_B = (uint64_t)c->p.srams[0].capacity_B};
     ck_assert_msg(wl_compile(&c->m, &o, &target, &d, &mem, &e) == ERR_OK, "%s", e.msg);
     ck_assert_msg(dag_check(d, "random", &e) == ERR_OK, "%s", e.msg);
     cf_check(&c->m, &o, d);
@@ -235,7 +237,8 @@ START_TEST(sram__exactly_the_peak_of_program_order__every_policy_finishes) {
     err e = {0};
     model m = random_model(&r);
     wl_options o = random_options(&r);
-    wl_target target = {(uint32_t)fx_range(&r, 1, 8), fx_range(&r, 1000, 1000000)};
+    wl_target target = {.engines = (uint32_t)fx_range(&r, 1, 8),
+                        .sram_B = fx_range(&r, 1000, 1000000)};
     ck_assert_msg(wl_compile(&m, &o, &target, &d, &mem, &e) == ERR_OK, "%s", e.msg);
   }
   uint32_t *program = ARENA_NEW(&mem, uint32_t, d->n_tasks);

@@ -156,11 +156,21 @@ uint64_t block_input_parts(const build *b) {
   return parts < b->rows ? parts : b->rows;
 }
 
+/* Where engines reach their scratchpad only, the operands of a task must fit it: in half of it,
+ * here, in as many parts as that takes, each of `parts` cut evenly. */
+static uint64_t fitting_parts(const build *b, uint64_t parts, uint64_t operands_B, uint64_t n) {
+  if (!b->target->pads_only) return parts;
+  uint64_t fit = b->target->pad_B / 2 > 0 ? b->target->pad_B / 2 : 1;
+  uint64_t more = (operands_B / parts + fit - 1) / fit;
+  return more > 1 && parts <= n / more ? parts * more : parts;
+}
+
 uint32_t block_norm(build *b, const char *what, const columns *x, uint64_t row, uint64_t rows) {
-  uint64_t C = b->m->hidden_size, parts = vector_parts(b, rows);
-  bool as_loaded = b->first_block && x->n == 1 && rows == b->rows && parts > 1 &&
-                   dtype_bytes(b->o->act_dtype, rows * C) > b->c.piece_B;
+  uint64_t C = b->m->hidden_size, x_B = dtype_bytes(b->o->act_dtype, rows * C);
+  uint64_t parts = vector_parts(b, rows);
+  bool as_loaded = b->first_block && x->n == 1 && rows == b->rows && parts > 1 && x_B > b->c.piece_B;
   if (as_loaded && strcmp(what, "attn_norm") == 0) parts = block_input_parts(b);
+  parts = fitting_parts(b, parts, 2 * x_B, rows);
   const char *name = build_name(b, "%s", what);
   const char *weight = build_name(b, "%s.weight", what);
   dtype dt = build_integer(b->o->act_dtype) ? DT_BF16 : b->o->act_dtype;
@@ -186,7 +196,8 @@ uint32_t block_norm(build *b, const char *what, const columns *x, uint64_t row, 
 static uint32_t elementwise(build *b, op o, uint32_t group, const char *what, const char *tag,
                             const columns *x1, const columns *x2, uint64_t cols) {
   const char *name = build_name(b, "%s%s", what, tag);
-  uint64_t parts = vector_parts(b, cols);
+  uint64_t x_B = dtype_bytes(b->o->act_dtype, b->rows * cols);
+  uint64_t parts = fitting_parts(b, vector_parts(b, cols), 3 * x_B, cols);
   uint32_t y = build_act(b, name, b->rows, cols);
   for (uint64_t p = 0; p < parts; p++) {
     uint64_t lo = cols * p / parts, n = cols * (p + 1) / parts - lo;

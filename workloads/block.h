@@ -84,7 +84,9 @@ typedef struct wl_options {
 /* What the compiler must know of the chip: how many parts, and how large a piece may be. */
 typedef struct wl_target {
   uint32_t engines;
-  uint64_t sram_B;
+  uint64_t sram_B; /* that engines share, or that feeds their scratchpads */
+  uint64_t pad_B;  /* the smallest scratchpad that weights may live in (place.h); 0: there is none */
+  bool pads_only;  /* engines work in their scratchpads only: activations go through them, too */
 } wl_target;
 
 /* The contract's defaults: one block of decode, past 4, bf16, head. */
@@ -102,8 +104,17 @@ const char *wl_split_name(wl_split s);
  * ERR_BAD lists what is allowed. */
 ERR_CHECK int wl_dtype_parse(const char *text, dtype *weight, dtype *act, dtype *kv, err *e);
 
-/* The largest piece of weights that is loaded at once. */
+/* The largest piece of weights that is loaded at once: all engines' pieces together take a quarter
+ * of SRAM; two of them fit a scratchpad, one in use and one on its way. Where that would make them less
+ * than half as large, it is not worth it, as every piece streams the activations again: scratchpads
+ * take what fits. Where a scratchpad has to hold activations as well, four fit. */
 uint64_t wl_piece_bytes(const wl_options *o, const wl_target *t);
+
+/* Of a step's `tokens` of each sequence, how many go through the layers together: as many as leave an
+ * eighth of SRAM and a piece beside the normalised input, Q, K and V, which are all there before attention can begin. A
+ * longer prompt goes through in even blocks, one after the other, each of which finds the KV rows of those before it in the
+ * cache, and loads the weights again. */
+uint64_t wl_block_tokens(const model *m, const wl_options *o, const wl_target *t, uint64_t tokens);
 
 /* Compiles; the DAG lives in `a`. Options are checked against the model's and their own limits (ERR_BAD). */
 ERR_CHECK int wl_compile(const model *m, const wl_options *o, const wl_target *t, dag **d, arena *a,

@@ -162,6 +162,10 @@ columns block(build *b, const columns *x);
 columns columns_one(build *b, uint32_t tensor);
 
 /* ---- chunks.c ---- */
+/* Where activations are worked on: the shared SRAM, or a scratchpad where engines reach no more. */
+static inline uint64_t wl_work_bytes(const wl_target *t) {
+  return t->pads_only && t->pad_B < t->sram_B ? t->pad_B : t->sram_B;
+}
 chunks chunks_plan(const build *b);
 
 #endif

@@ -55,7 +55,8 @@ static uint64_t rows_B(const build *b, uint64_t n) {
  * Operands a weight: gate and up read `rows` inputs for every column of a tile, down too, and reads
  * and writes as many sums for every chunk. False where not even narrow chunks fit. */
 static bool plan_many(const build *b, chunks *c) {
-  uint64_t S = b->target->sram_B, I = b->m->intermediate_size, act = dtype_bits(b->o->act_dtype);
+  uint64_t S = wl_work_bytes(b->target), I = b->m->intermediate_size,
+           act = dtype_bits(b->o->act_dtype);
   uint64_t fixed = 2 * b->rows * b->m->hidden_size * act / 8, buffers = c->fuse ? 2 : 4;
   uint64_t most = b->o->tile_B > 0 ? b->o->tile_B : WL_MAX_PIECE_B;
   uint64_t usual = wl_piece_bytes(b->o, b->target), share = b->m->hidden_size / b->parts;
@@ -64,7 +65,7 @@ static bool plan_many(const build *b, chunks *c) {
     uint64_t cols = (I + count - 1) / count, n = (cols + b->parts - 1) / b->parts;
     uint64_t pieces = (rows_B(b, n) + most - 1) / most, wide = (n + pieces - 1) / pieces;
     uint64_t room = S - fixed, chunk = buffers * b->rows * cols * act / 8;
-    if (chunk + 2 * b->parts * rows_B(b, wide) > room) continue;
+    if (chunk + (2 * b->parts - 1) * rows_B(b, wide) > room) continue;
     uint64_t piece_B = b->o->tile_B > 0 ? most : at_least(usual, rows_B(b, wide));
     uint64_t down = at_most(piece_B / dtype_bytes(b->o->weight_dtype, cols), at_least(share, 1));
     double streamed = 2.0 / (double)wide + 1.0 / (double)at_least(down, 1) + 2.0 / (double)cols;
@@ -80,7 +81,7 @@ static bool plan_many(const build *b, chunks *c) {
  * in a quarter of SRAM. */
 static void plan_few(const build *b, chunks *c) {
   uint64_t column_B = at_least(3 * b->rows * dtype_bits(b->o->act_dtype) / 8, 1);
-  c->mlp_cols = even(b->m->intermediate_size, at_least(b->target->sram_B / 4 / column_B, 1));
+  c->mlp_cols = even(b->m->intermediate_size, at_least(wl_work_bytes(b->target) / 4 / column_B, 1));
 }
 
 /* Scores (probabilities take over their room), or the flash state where it has to be kept, of the
@@ -94,13 +95,13 @@ static uint64_t attention_rows(const build *b, const chunks *c) {
   if (head && flash) in_work = at_most(streams * c->kv_heads * share, m->num_attention_heads);
   uint64_t row_B = in_work * b->kv_rows * dtype_bits(b->o->act_dtype) / 8;
   if (flash) row_B = c->keys < b->kv_rows ? in_work * m->head_dim * 4 : 1;
-  return even(b->tokens, at_least(b->target->sram_B / 4 / at_least(row_B, 1), 1));
+  return even(b->tokens, at_least(wl_work_bytes(b->target) / 4 / at_least(row_B, 1), 1));
 }
 
 chunks chunks_plan(const build *b) {
   const model *m = b->m;
   const wl_options *o = b->o;
-  uint64_t S = b->target->sram_B, rows = b->rows;
+  uint64_t S = wl_work_bytes(b->target), rows = b->rows;
   chunks c = {.piece_B = wl_piece_bytes(o, b->target), .keys = b->kv_rows};
   c.fuse = o->fuse == WL_FUSE_ALL || (o->fuse == WL_FUSE_AUTO && rows >= WL_FUSE_ROWS);
   if (rows < MANY_ROWS && o->tile_B == 0) c.piece_B = at_most(c.piece_B, WL_FEW_ROWS_PIECE_B);

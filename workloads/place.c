@@ -15,6 +15,8 @@ typedef struct place {
   uint32_t *last_reader; /* by tensor */
   uint32_t *load_pad;    /* by task: where a load's tiles go, or NONE */
   uint32_t *now;         /* by tensor: the one in `out`, or NONE */
+  uint32_t *task;        /* by task of the input: of the output */
+  uint32_t *after;       /* room for the most deps of a task */
 } place;
 
 static bool is_compute(const dag *d, uint32_t t) {
@@ -31,6 +33,13 @@ static uint32_t deal(place *p) {
   return pad;
 }
 
+void wl_pads_target(const wl_pads *pads, wl_target *t) {
+  t->pad_B = 0;
+  t->pads_only = pads->n > 0 && !pads->shared;
+  for (uint32_t i = 0; i < pads->n; i++)
+    if (i == 0 || pads->pad[i].capacity_B < t->pad_B) t->pad_B = pads->pad[i].capacity_B;
+}
+
 /* ---- what goes where ------------------------------------------------------------------------ */
 
 static uint32_t *filled(size_t n, arena *a) {
@@ -39,7 +48,7 @@ static uint32_t *filled(size_t n, arena *a) {
   return x;
 }
 
-/* Weights that one load brings: what this pass may place. */
+/* Matrices of weights that one load brings, and their scales: what this pass may place. */
 static void find_writers(place *p, arena *a) {
   const dag *d = p->in;
   uint32_t *writes = ARENA_NEW(a, uint32_t, d->n_tensors + 1);
@@ -49,7 +58,8 @@ static void find_writers(place *p, arena *a) {
       uint32_t x = dag_writes(d, task)[i].tensor;
       bool weight = d->tensors[x].role == DAG_WEIGHT || d->tensors[x].role == DAG_SCALE;
       bool one = writes[x]++ == 0;
-      p->writer[x] = one && weight && task->op == OP_LOAD_WEIGHT ? t : NONE;
+      bool matrix = weight && d->tensors[x].rank > 1;
+      p->writer[x] = one && matrix && task->op == OP_LOAD_WEIGHT ? t : NONE;
     }
   }
 }
@@ -143,6 +153,15 @@ static uint32_t mapped(place *p, uint32_t tensor) {
   return p->now[tensor] = add_tensor(p, tensor, x->name, space);
 }
 
+/* The task of the input with new operands; it keeps its order behind what it depended on. */
+static void add_again(place *p, const dag_task *task, const dag_view *reads,
+                      const dag_view *writes) {
+  const uint32_t *deps = dag_deps(p->in, task);
+  for (uint32_t i = 0; i < task->n_deps; i++) p->after[i] = p->task[deps[i]];
+  p->task[task - p->in->tasks] = dag_add_task_after(p->out, task, reads, task->n_reads, writes,
+                                                    task->n_writes, p->after, task->n_deps);
+}
+
 static void add_move(place *p, const dag_task *near, const char *name, const dag_view *from,
                      const dag_view *to, size_t n) {
   dag_task t = {.name = name,
@@ -171,7 +190,7 @@ static void add_load(place *p, uint32_t load) {
     const char *name = arena_printf(p->out->mem, "%s.staged", p->in->tensors[x].name);
     staged[i].tensor = add_tensor(p, x, name, DAG_SRAM);
   }
-  dag_add_task(p->out, task, from, task->n_reads, staged, task->n_writes);
+  add_again(p, task, from, staged);
   if (!pad->from_dram) add_move(p, task, task->name, staged, to, task->n_writes);
 }
 
@@ -198,7 +217,7 @@ static void add_remote(place *p, const dag_task *task, dag_view *v, const wl_pad
     if (k == i && i < task->n_reads)
       add_move(p, task, arena_printf(p->out->mem, "%s in", task->name), &home[i], &v[i], 1);
   }
-  dag_add_task(p->out, task, v, task->n_reads, v + task->n_reads, task->n_writes);
+  add_again(p, task, v, v + task->n_reads);
   for (uint32_t i = task->n_reads; i < n; i++)
     if (v[i].tensor != home[i].tensor)
       add_move(p, task, arena_printf(p->out->mem, "%s out", task->name), &v[i], &home[i], 1);
@@ -216,7 +235,7 @@ static void add_task(place *p, uint32_t t) {
   if (is_compute(p->in, t) && pad != NONE && !p->pads->pad[pad].beside_shared)
     add_remote(p, task, v, &p->pads->pad[pad]);
   else
-    dag_add_task(p->out, task, v, task->n_reads, v + task->n_reads, task->n_writes);
+    add_again(p, task, v, v + task->n_reads);
 }
 
 dag *wl_place(dag *in, const wl_pads *pads, arena *a) {
@@ -230,7 +249,12 @@ dag *wl_place(dag *in, const wl_pads *pads, arena *a) {
              .reader_pad = filled(in->n_tensors, &scratch),
              .last_reader = filled(in->n_tensors, &scratch),
              .load_pad = filled(in->n_tasks, &scratch),
-             .now = filled(in->n_tensors, &scratch)};
+             .now = filled(in->n_tensors, &scratch),
+             .task = filled(in->n_tasks, &scratch)};
+  uint32_t most = 0;
+  for (uint32_t t = 0; t < in->n_tasks; t++)
+    most = in->tasks[t].n_deps > most ? in->tasks[t].n_deps : most;
+  p.after = filled(most, &scratch);
   p.out->workload = in->workload;
   p.out->n_groups = in->n_groups;
   find_writers(&p, &scratch);

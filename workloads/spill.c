@@ -15,7 +15,7 @@ typedef struct life {
   uint32_t last_writer;
   bool loaded; /* all its writers are loads that can be done again */
   bool held, evicted;
-  bool given; /* another tensor has begun to take over its room */
+  bool given;    /* another tensor has begun to take over its room */
   uint32_t now;  /* its tensor in the output; DAG_DRAM ones are copied at first use */
   uint32_t copy; /* its copy in DRAM, once spilled; NEVER before */
 } life;
@@ -125,7 +125,8 @@ static bool evict(pass *p, uint32_t task) {
     for (uint32_t k = 0; k < (uint32_t)t->n_reads + t->n_writes; k++)
       operand = operand || v[k].tensor == p->held[i];
     dag_role role = (dag_role)p->in->tensors[p->held[i]].role;
-    if (operand || l->given || l->last_writer >= task || role == DAG_WEIGHT || role == DAG_SCALE) continue;
+    if (operand || l->given || l->last_writer >= task || role == DAG_WEIGHT || role == DAG_SCALE)
+      continue;
     uint32_t next = next_use(p, l, task);
     if (best == p->n_held || next > farthest || (next == farthest && p->held[i] < p->held[best]))
       best = i, farthest = next;
@@ -185,8 +186,8 @@ static void copy_task(pass *p, uint32_t task) {
   }
   uint32_t *after = ARENA_NEW(p->scratch, uint32_t, t->n_deps + 1);
   for (uint32_t i = 0; i < t->n_deps; i++) after[i] = p->task[dag_deps(p->in, t)[i]];
-  p->task[task] = dag_add_task_after(p->out, t, v, t->n_reads, v + t->n_reads, t->n_writes, after,
-                                     t->n_deps);
+  p->task[task] =
+      dag_add_task_after(p->out, t, v, t->n_reads, v + t->n_reads, t->n_writes, after, t->n_deps);
 }
 
 static void step(pass *p, uint32_t task) {
@@ -257,20 +258,36 @@ static dag *spill_to(const dag *in, uint64_t budget, uint64_t *traffic, arena *a
   return p.out;
 }
 
-dag *wl_spill(dag *in, uint64_t sram_B, arena *a) {
+/* The bytes that spilling to the budget moves. */
+static uint64_t traffic_at(const dag *in, uint64_t budget) {
+  arena result = {0}, scratch = {0};
+  uint64_t traffic;
+  spill_to(in, budget, &traffic, &result, &scratch);
+  arena_free(&result);
+  arena_free(&scratch);
+  return traffic;
+}
+
+/* The least budget, in sixteenths of the peak, that spills no more than a sixteenth of what the DAG
+ * loads anyway: the peak itself where none of them does. */
+static uint64_t lean_B(const dag *in, uint64_t peak) {
+  uint64_t dram = 0, lean = peak;
+  for (uint32_t t = 0; t < in->n_tasks; t++)
+    if (op_kind_of((op)in->tasks[t].op) == OP_LOAD)
+      dram += dag_view_bytes(in, dag_reads(in, &in->tasks[t]));
+  for (uint64_t i = 15; i >= 6 && traffic_at(in, peak / 16 * i) <= dram / 16; i--)
+    lean = peak / 16 * i;
+  return lean;
+}
+
+dag *wl_spill(dag *in, uint64_t sram_B, uint64_t reserve_B, arena *a) {
   arena scratch = {0};
-  uint64_t peak = peak_B(in, &scratch), all = 0, some, dram = 0;
+  uint64_t peak = peak_B(in, &scratch), traffic;
   dag *best = in;
-  if (peak > sram_B - sram_B / 4) {
-    for (uint32_t t = 0; t < in->n_tasks; t++) {
-      const dag_task *task = &in->tasks[t];
-      if (op_kind_of((op)task->op) == OP_LOAD) dram += dag_view_bytes(in, dag_reads(in, task));
-    }
-    best = spill_to(in, sram_B, &all, a, &scratch);
-    for (uint64_t share = 7; share >= 6; share--) {
-      dag *less = spill_to(in, sram_B / 8 * share, &some, a, &scratch);
-      if (some <= all + dram / 16) best = less;
-        }
+  if (peak + reserve_B > sram_B) {
+    uint64_t lean = lean_B(in, peak), budget = sram_B;
+    if (sram_B > lean) budget = sram_B - lean > reserve_B ? sram_B - reserve_B : lean;
+    best = spill_to(in, budget, &traffic, a, &scratch);
   }
   arena_free(&scratch);
   return best;

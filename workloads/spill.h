@@ -6,9 +6,11 @@
  * stored (Spill) and brought back (Fill). Buffers that are not complete yet stay. The next use
  * reads a new tensor, so every element is still written once.
  *
- * The budget is all of SRAM if the DAG needs it, and less where it can do with less, so that
- * engines have room to work side by side: the smallest of full, 7/8, 3/4 capacity whose traffic is
- * no more than 1/16 above the traffic at full. A DAG that fits the budget is returned as it is.
+ * The budget leaves `reserve_B` of SRAM free, so that engines have room to work side by side, but is
+ * no less than the lean budget: the least (in sixteenths of what the DAG would hold if nothing were
+ * spilled) that spills no more than a sixteenth of what the DAG loads anyway. SRAM smaller than that
+ * is used to the last byte. So for a given DAG and reserve the budget never falls as SRAM grows,
+ * and traffic never rises. A DAG that fits the budget is returned as it is.
  * Where one task's own operands do not fit, nothing can help: the pass leaves the task alone, and
  * admission refuses it with the numbers. */
 #ifndef LS_SPILL_H
@@ -16,6 +18,6 @@
 
 #include "workloads/dag.h"
 
-dag *wl_spill(dag *in, uint64_t sram_B, arena *a);
+dag *wl_spill(dag *in, uint64_t sram_B, uint64_t reserve_B, arena *a);
 
 #endif

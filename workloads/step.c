@@ -76,9 +76,20 @@ int wl_dtype_parse(const char *text, dtype *weight, dtype *act, dtype *kv, err *
 
 uint64_t wl_piece_bytes(const wl_options *o, const wl_target *t) {
   uint64_t streams = o->split == WL_NONE ? 1 : t->engines;
-  uint64_t share = t->sram_B / (4 * streams);
+  uint64_t share = t->sram_B / (4 * streams), pad = t->pad_B / (t->pads_only ? 4 : 2);
   if (o->tile_B > 0) return o->tile_B;
+  if (t->pad_B > 0 && share > pad && (t->pads_only || pad >= share / 2)) share = pad;
   return share < WL_MAX_PIECE_B ? share : WL_MAX_PIECE_B;
+}
+
+uint64_t wl_block_tokens(const model *m, const wl_options *o, const wl_target *t, uint64_t tokens) {
+  uint64_t cols =
+      m->hidden_size + (m->num_attention_heads + 2 * m->num_key_value_heads) * m->head_dim;
+  uint64_t row_B = o->batch * dtype_bytes(o->act_dtype, cols), S = wl_work_bytes(t);
+  uint64_t beside = wl_piece_bytes(o, t) > S / 8 ? wl_piece_bytes(o, t) : S / 8;
+  uint64_t most = S > beside ? (S - beside) / row_B : 0;
+  uint64_t blocks = (tokens + (most > 0 ? most : 1) - 1) / (most > 0 ? most : 1);
+  return (tokens + blocks - 1) / blocks;
 }
 
 static bool hybrid(const wl_options *o) {
@@ -305,19 +316,6 @@ static void set_layer(run *r, const char *what) {
       *what != 0 ? arena_printf(b->a, "%s%s", s, what) : arena_printf(b->a, "%sL%u.", s, b->layer);
 }
 
-/* Tokens of each sequence that go through the layers together: as many as leave a quarter of SRAM
- * beside the normalised input, Q, K and V, which are all there before attention can begin. A longer
- * prompt goes through in blocks, one after the other, each of which finds the KV rows of those
- * before it in the cache, and loads the weights again. */
-static uint64_t block_tokens(const build *b, uint64_t tokens) {
-  uint64_t cols = b->m->hidden_size + b->q_cols + 2 * b->kv_cols;
-  uint64_t row_B = b->o->batch * dtype_bytes(b->o->act_dtype, cols);
-  uint64_t most = b->target->sram_B / 4 * 3 / row_B, blocks = 1;
-  if (most < 1) most = 1;
-  blocks = (tokens + most - 1) / most;
-  return (tokens + blocks - 1) / blocks;
-}
-
 static void begin_block(run *r, uint64_t past, uint64_t tokens) {
   build *b = &r->b;
   b->past = past;
@@ -378,7 +376,7 @@ static int compile_step(run *r, uint64_t step, err *e) {
   b->layer = (uint32_t)o->first_layer;
   r->seq_rows = step == 0 ? o->tokens : 1;
   if (step == 0) make_prompt(r);
-  uint64_t block = block_tokens(b, r->seq_rows);
+  uint64_t block = wl_block_tokens(b->m, o, b->target, r->seq_rows);
   uint32_t output = DAG_NO_TENSOR;
   for (r->token0 = 0; r->token0 < r->seq_rows; r->token0 += block) {
     uint64_t left = r->seq_rows - r->token0, tokens = left < block ? left : block;
@@ -427,6 +425,8 @@ int wl_compile(const model *m, const wl_options *o, const wl_target *t, dag **d,
   uint64_t steps = hybrid(o) ? o->steps + 1 : 1;
   for (uint64_t s = 0; s < steps; s++)
     if (compile_step(&r, s, e)) return e->status;
-  *d = wl_spill(b->d, t->sram_B, a);
+  uint64_t reserve =
+      b->parts * wl_piece_bytes(o, t); /* a tile beside the one in work, on every engine */
+  *d = wl_spill(b->d, t->sram_B, reserve, a);
   return ERR_OK;
 }
