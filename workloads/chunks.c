@@ -37,7 +37,8 @@ static uint64_t tile_inner(const build *b, uint64_t piece_B) {
 chunks chunks_plan(const build *b) {
   const model *m = b->m;
   const wl_options *o = b->o;
-  uint64_t S = wl_work_bytes(b->target), act = dtype_bits(o->act_dtype), rows = b->rows, N = b->kv_rows;
+  uint64_t S = wl_work_bytes(b->target), act = dtype_bits(o->act_dtype), rows = b->rows,
+           N = b->kv_rows;
   uint64_t streams = o->split == WL_NONE ? 1 : b->target->engines;
   chunks c = {.piece_B = wl_piece_bytes(o, b->target), .tile_k = 0, .keys = N};
 
