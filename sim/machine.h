@@ -4,8 +4,8 @@
  *
  * Order. The plan orders the compute tasks. The full order puts each transfer where it is needed: a
  * load or move right before the first compute task that needs it, a store (or a move out of a
- * scratchpad) right after the last task it needs. `pos` is a task's place in it, and the frontier is the first place whose task has not
- * ended.
+ * scratchpad) right after the last task it needs. `pos` is a task's place in it, and the frontier
+ * is the first place whose task has not ended.
  *
  * Engines. Each has a queue of compute tasks, in the plan's order (static) or as picked (dynamic:
  * as many as prefetch lets it look ahead), and runs the head of its queue once its inputs are there
@@ -18,7 +18,8 @@
  * engine, loads of the tasks behind its current one may start as long as they bring no more than N
  * tiles' worth of bytes, N = --prefetch and a tile being what the DAG's hungriest task has loaded:
  * N staging buffers an engine, which small loads (KV rows, norms) share. A load counts until its
- * task starts. N = 0: no load overlaps the engine's work. Moves are not held back: what they copy was, unless it was computed.
+ * task starts. N = 0: no load overlaps the engine's work. Moves are not held back: what they copy
+ * was, unless it was computed.
  *
  * DMA. One queue of eligible transfers by place in the order; a free channel takes the first; where
  * that waits for room in an SRAM, the first that does not go to that SRAM. With several channels, a

@@ -1,8 +1,8 @@
 /* order.h - the full order of a run: a place for every task, transfers included; and what SRAM
  * holds at each place. See machine.h for what it is for.
  *
- * Loads and moves stand right before the first compute task that needs them; stores, and moves out of
- * a scratchpad into the first SRAM, right after the last task they need. */
+ * Loads and moves stand right before the first compute task that needs them; stores, and moves out
+ * of a scratchpad into the first SRAM, right after the last task they need. */
 #ifndef LS_ORDER_H
 #define LS_ORDER_H
 
@@ -32,8 +32,8 @@ typedef struct order_profile {
   size_t n;
 } order_profile;
 
-/* What stands before a compute task stands right before the first that needs it, directly or through
- * other transfers; what no compute task needs comes last, in id order. `compute` must be
+/* What stands before a compute task stands right before the first that needs it, directly or
+ * through other transfers; what no compute task needs comes last, in id order. `compute` must be
  * topological. */
 order order_make(const dag *d, const dag_succ *succ, const uint32_t *compute, size_t n, arena *a);
 

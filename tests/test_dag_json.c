@@ -133,7 +133,7 @@ START_TEST(dag_json__tasks_reversed_and_deps_absent__same_dag) {
     reversed = arena_printf(&mem, "%s%s\n%s", line, *reversed == '\0' ? "" : ",", reversed);
   }
   const char *shuffled = arena_printf(&mem, "%.*s%s%s", (int)(begin - text), text, reversed, end);
-  ck_assert_str_eq(text_of(must_read(shuffled)), text);
+  ck_assert_msg(strcmp(text_of(must_read(shuffled)), text) == 0, "another DAG");
 }
 END_TEST
 

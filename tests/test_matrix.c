@@ -128,7 +128,8 @@ static wl_pads pads_of(const platform *p) {
 static dag *compile(const combination *c) {
   err e = {0};
   dag *d;
-  wl_target target = {(uint32_t)c->p.n_engines, (uint64_t)c->p.srams[0].capacity_B};
+  wl_target target = {.engines = (uint32_t)c->p.n_engines,
+                      .sram_B = (uint64_t)c->p.srams[0].capacity_B};
   ck_assert_msg(wl_compile(&c->m, &c->o, &target, &d, &mem, &e) == ERR_OK, "%s: %s", name_of(c),
                 e.msg);
   wl_pads pads = pads_of(&c->p);
@@ -302,7 +303,8 @@ START_TEST(attention__nothing_spills__moves_the_closed_form) {
       c.o.batch = CASE[k].batch;
       dag *d;
       err e = {0};
-      int status = wl_compile(&c.m, &c.o, &(wl_target){4, CASE[k].sram_B}, &d, &mem, &e);
+      int status = wl_compile(&c.m, &c.o, &(wl_target){.engines = 4, .sram_B = CASE[k].sram_B}, &d,
+                              &mem, &e);
       ck_assert_msg(status == ERR_OK, "%s: %s", name_of(&c), e.msg);
       if (cost_sum(d).spill == 0) {
         cf_check_attention(&c.m, &c.o, d);

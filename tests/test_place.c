@@ -155,6 +155,27 @@ START_TEST(wl_place__tiles_larger_than_the_scratchpad__stay_in_the_shared_sram) 
 }
 END_TEST
 
+/* The parts of q, k and v in a scratchpad run one after the other: what they all read is moved in
+ * once, and not at all where it was made just before. */
+START_TEST(wl_place__engines_reach_scratchpads_only__shared_operands_come_in_once) {
+  wl_options o = options(WL_HEAD, DT_BF16);
+  wl_pads p = pads(PAD_B, false, false);
+  dag *d = placed(compiled(&o), &p);
+  uint32_t moves = 0, readers = 0;
+  for (uint32_t t = 0; t < d->n_tasks; t++) {
+    const dag_task *task = &d->tasks[t];
+    bool move = task->op == OP_MOVE_SRAM;
+    for (uint32_t i = 0; i < task->n_reads; i++) {
+      const char *name = d->tensors[dag_reads(d, task)[i].tensor].name;
+      moves += move && strcmp(name, "L0.attn_norm") == 0;
+      readers += !move && strcmp(name, "L0.attn_norm.local") == 0;
+    }
+  }
+  ck_assert_uint_eq(moves, PADS - 1); /* one of them has made it */
+  ck_assert_uint_ge(readers, 3 * PADS);
+}
+END_TEST
+
 START_TEST(wl_place__no_scratchpads__the_dag_itself) {
   wl_options o = options(WL_HEAD, DT_BF16);
   dag *in = compiled(&o);
@@ -197,6 +218,7 @@ int main(void) {
   tcase_add_test(t, wl_place__split_into_parts__a_quarter_of_the_weights_in_each);
   tcase_add_test(t, wl_place__a_group__has_one_scratchpad);
   tcase_add_test(t, wl_place__tiles_larger_than_the_scratchpad__stay_in_the_shared_sram);
+  tcase_add_test(t, wl_place__engines_reach_scratchpads_only__shared_operands_come_in_once);
   tcase_add_test(t, wl_place__no_scratchpads__the_dag_itself);
   tcase_add_loop_test(t, wl_place__any_split_and_dtype__runs_under_every_policy, 0, VARIANTS);
   suite_add_tcase(s, t);

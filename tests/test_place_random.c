@@ -194,7 +194,7 @@ static void check_moves(const scene *s) {
   ck_assert_uint_eq(moved(s->d, true), 0);
   if (s->chip.pad_from_dram)
     ck_assert_uint_eq(moved(s->d, false), 0);
-  else if (s->chip.pad_B >= 2 * largest + 4 * widest) /* int8's scales are kept beside the tiles */
+  else if (s->chip.pad_B >= 3 * largest + 4 * widest) /* small last tiles and int8's scales are beside them */
     ck_assert_uint_eq(moved(s->d, false), linear);
   else
     ck_assert_uint_le(moved(s->d, false), linear);

@@ -79,7 +79,8 @@ static timeline *decode(size_t i, wl_split split, platform *p) {
                    ERR_OK);
   o.past = CASE[i].past;
   o.split = split;
-  wl_target target = {(uint32_t)p->n_engines, (uint64_t)p->srams[0].capacity_B};
+  wl_target target = {.engines = (uint32_t)p->n_engines,
+                      .sram_B = (uint64_t)p->srams[0].capacity_B};
   ck_assert_msg(wl_compile(&m, &o, &target, &d, &mem, &e) == ERR_OK, "%s", e.msg);
   return fx_run((fx_backend)(fx_backends - 1), d, p, "heft", 2, false, &mem);
 }

@@ -183,7 +183,7 @@ static void three_pass(build *b, chunk *t, uint64_t h, uint64_t n, uint64_t r, u
   }
   dag_view out_view = columns_view(b, t->out, t->seq * T + r, rn, h * hd, n * hd);
   uint64_t pos = b->past + r, streams = b->target->engines;
-  uint32_t after = t->n_done < streams ? DAG_NO_TASK : t->done[t->n_done % streams];
+  uint32_t after = !b->c.many || t->n_done < streams ? DAG_NO_TASK : t->done[t->n_done % streams];
   build_emit_at(b, OP_QK, name[0], t->g.qk, pos, 0, qk, operands, &s[0], 1, after);
   build_emit_at(b, OP_SOFTMAX_MAX, name[1], t->g.max, pos, 0, &s[0], 1, &s[1], 1, DAG_NO_TASK);
   build_emit_at(b, OP_SOFTMAX_EXP, name[2], t->g.exp, pos, 0, s, 2, &s[2], 2, DAG_NO_TASK);

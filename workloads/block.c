@@ -168,7 +168,8 @@ static uint64_t fitting_parts(const build *b, uint64_t parts, uint64_t operands_
 uint32_t block_norm(build *b, const char *what, const columns *x, uint64_t row, uint64_t rows) {
   uint64_t C = b->m->hidden_size, x_B = dtype_bytes(b->o->act_dtype, rows * C);
   uint64_t parts = vector_parts(b, rows);
-  bool as_loaded = b->first_block && x->n == 1 && rows == b->rows && parts > 1 && x_B > b->c.piece_B;
+  bool as_loaded =
+      b->first_block && x->n == 1 && rows == b->rows && parts > 1 && x_B > b->c.piece_B;
   if (as_loaded && strcmp(what, "attn_norm") == 0) parts = block_input_parts(b);
   parts = fitting_parts(b, parts, 2 * x_B, rows);
   const char *name = build_name(b, "%s", what);
@@ -253,6 +254,7 @@ static uint64_t chunk_begin(uint64_t cols, uint64_t chunk, uint64_t count) {
 static columns mlp(build *b, const columns *x, const columns *r1) {
   uint64_t C = b->m->hidden_size, I = b->m->intermediate_size;
   uint64_t count = (I + b->c.mlp_cols - 1) / b->c.mlp_cols;
+  if (count > I / 32) count = I / 32 > 0 ? I / 32 : 1;
   linear gate = linear_new(b, "gate", C, I, DAG_NO_TENSOR, DAG_NO_TENSOR);
   linear up = linear_new(b, "up", C, I, DAG_NO_TENSOR, DAG_NO_TENSOR);
   build_op(b);
@@ -288,9 +290,11 @@ static columns mlp(build *b, const columns *x, const columns *r1) {
   return b->c.fuse ? y : residual(b, "resid2", r1, &y);
 }
 
-/* RoPE is part of a projection where each engine has whole heads of it, of one sequence. */
+/* RoPE is part of a projection where a piece is a whole head at least, each engine has one, and all
+ * rows are of one sequence. */
 static bool rope_fused(const build *b, uint64_t heads) {
-  return b->c.fuse && b->o->batch == 1 && heads >= b->parts;
+  uint64_t head_B = dtype_bytes(b->o->weight_dtype, b->m->head_dim * b->m->hidden_size);
+  return b->c.fuse && b->o->batch == 1 && heads >= b->parts && head_B <= b->c.piece_B;
 }
 
 /* O projection of what attention gives, and the residual sum. */

@@ -64,6 +64,7 @@ typedef enum wl_fuse {
 
 enum { /* limits, named in messages */
   WL_FUSE_ROWS = 16,
+  WL_LEAST_BLOCK_ROWS = 16,
   WL_MAX_BATCH = 1024,
   WL_MAX_TASKS = 4 << 20,
   WL_MAX_PIECE_B = 512 * 1024,
@@ -113,7 +114,7 @@ uint64_t wl_piece_bytes(const wl_options *o, const wl_target *t);
 /* Of a step's `tokens` of each sequence, how many go through the layers together: as many as leave an
  * eighth of SRAM and a piece beside the normalised input, Q, K and V, which are all there before attention can begin. A
  * longer prompt goes through in even blocks, one after the other, each of which finds the KV rows of those before it in the
- * cache, and loads the weights again. */
+ * cache, and loads the weights again. Not fewer than make WL_LEAST_BLOCK_ROWS rows: SRAM too small for those is refused. */
 uint64_t wl_block_tokens(const model *m, const wl_options *o, const wl_target *t, uint64_t tokens);
 
 /* Compiles; the DAG lives in `a`. Options are checked against the model's and their own limits (ERR_BAD). */

@@ -19,6 +19,7 @@ typedef struct chunks {
   uint64_t rows;     /* query rows that attention works on together */
   uint64_t keys;     /* key rows in a tile: all, or a block of flash attention */
   bool fuse;         /* SiLU(gate) * up and residual sums are part of the linear layers before them */
+  bool many;         /* rows: activations count beside the weights */
   bool segments;     /* activations are kept in segments of columns, each with a life of its own */
 } chunks;
 

@@ -58,8 +58,9 @@ static bool plan_many(const build *b, chunks *c) {
   uint64_t S = wl_work_bytes(b->target), I = b->m->intermediate_size,
            act = dtype_bits(b->o->act_dtype);
   uint64_t fixed = 2 * b->rows * b->m->hidden_size * act / 8, buffers = c->fuse ? 2 : 4;
-  uint64_t most = b->o->tile_B > 0 ? b->o->tile_B : WL_MAX_PIECE_B;
-  uint64_t usual = wl_piece_bytes(b->o, b->target), share = b->m->hidden_size / b->parts;
+  uint64_t usual = wl_piece_bytes(b->o, b->target), most = WL_MAX_PIECE_B;
+  if (b->o->tile_B > 0 || b->target->pad_B > 0) most = usual; /* given, or what fits a scratchpad */
+  uint64_t share = b->m->hidden_size / b->parts;
   double least = 0;
   for (uint64_t count = 1; fixed < S && I / count >= 32 * (uint64_t)b->parts; count++) {
     uint64_t cols = (I + count - 1) / count, n = (cols + b->parts - 1) / b->parts;
@@ -104,8 +105,9 @@ chunks chunks_plan(const build *b) {
   uint64_t S = wl_work_bytes(b->target), rows = b->rows;
   chunks c = {.piece_B = wl_piece_bytes(o, b->target), .keys = b->kv_rows};
   c.fuse = o->fuse == WL_FUSE_ALL || (o->fuse == WL_FUSE_AUTO && rows >= WL_FUSE_ROWS);
-  if (rows < MANY_ROWS && o->tile_B == 0) c.piece_B = at_most(c.piece_B, WL_FEW_ROWS_PIECE_B);
-  if (rows < MANY_ROWS || !plan_many(b, &c)) plan_few(b, &c);
+  c.many = rows >= MANY_ROWS;
+  if (!c.many && o->tile_B == 0) c.piece_B = at_most(c.piece_B, WL_FEW_ROWS_PIECE_B);
+  if (!c.many || !plan_many(b, &c)) plan_few(b, &c);
   if (o->split == WL_TILE)
     c.tile_k = tile_inner(c.piece_B * 8 / dtype_bits(o->weight_dtype), rows, m->hidden_size);
 

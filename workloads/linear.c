@@ -86,7 +86,7 @@ static size_t load_tile(build *b, const linear *l, const tile *t, const char *te
                                   DAG_SCALE, scale_dtype(w), 2, (uint64_t[]){t->n, cols});
       from[1] = build_box2(b, l->scale, t->lo, t->n, first, cols);
       to[1] = dag_all(b->d, s);
-      *t->kept = s;
+      if (keep) *t->kept = s;
       loads = 2;
     } else {
       to[1] = dag_all(b->d, *t->kept);
@@ -182,7 +182,7 @@ static uint64_t inner(const build *b, const linear_range *r) {
 }
 
 /* The tiles that the engines wait for when a step with many rows begins: in so many inner parts. */
-enum { RAMP_ROWS = 64, RAMP_PARTS = 4 };
+enum { RAMP_PARTS = 4 };
 
 void linear_run(build *b, linear *l, const linear_range *r) {
   dtype w = b->o->weight_dtype;
@@ -192,7 +192,8 @@ void linear_run(build *b, linear *l, const linear_range *r) {
   if (r->first) l->fit = b->c.piece_B / row_B > 0 ? b->c.piece_B / row_B : 1;
   uint64_t unit = unit_of(b, r), units = r->n / unit;
   l->fit = l->fit < unit ? unit : l->fit / unit * unit;
-  if (r->ramp_up && b->rows >= RAMP_ROWS) kn = (kn / 32 + RAMP_PARTS - 1) / RAMP_PARTS * 32;
+  if (r->ramp_up && b->c.many && kn >= RAMP_PARTS * 32)
+    kn = (kn / 32 + RAMP_PARTS - 1) / RAMP_PARTS * 32;
   uint64_t k_pieces = (r->kn + kn - 1) / kn;
   cut_list *part = ARENA_NEW(b->a, cut_list, l->parts);
   size_t most = 0;
@@ -205,7 +206,8 @@ void linear_run(build *b, linear *l, const linear_range *r) {
       ARENA_PUSH(b->a, b->ends.at, b->ends.n, b->ends.cap, part[p].at[i]);
   }
   /* what goes from one inner chunk to the next */
-  if (r->first) {
+  bool keeps_scales = w == DT_INT8;
+  if (r->first && keeps_scales) {
     l->n_kept = most * l->parts;
     l->kept_scale = ARENA_NEW(b->a, uint32_t, l->n_kept);
     for (size_t i = 0; i < l->n_kept; i++) l->kept_scale[i] = DAG_NO_TENSOR;
@@ -230,7 +232,7 @@ void linear_run(build *b, linear *l, const linear_range *r) {
                   .pieces = part[p].n,
                   .k_piece = k,
                   .k_pieces = k_pieces,
-                  .kept = &l->kept_scale[i * l->parts + p],
+                  .kept = keeps_scales ? &l->kept_scale[i * l->parts + p] : NULL,
                   .from = k > 0      ? &sum[k - 1]
                           : r->first ? NULL
                                      : &l->sum,

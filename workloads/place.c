@@ -4,6 +4,12 @@
 
 #define NONE UINT32_MAX
 
+/* What the latest compute task of a scratchpad had there of the shared SRAM. */
+typedef struct copies {
+  dag_view home[DAG_MAX_OPERANDS], here[DAG_MAX_OPERANDS];
+  uint32_t n;
+} copies;
+
 typedef struct place {
   const dag *in;
   dag *out;
@@ -17,6 +23,7 @@ typedef struct place {
   uint32_t *now;         /* by tensor: the one in `out`, or NONE */
   uint32_t *task;        /* by task of the input: of the output */
   uint32_t *after;       /* room for the most deps of a task */
+  copies *latest;        /* by pad, where engines reach no more */
 } place;
 
 static bool is_compute(const dag *d, uint32_t t) {
@@ -204,19 +211,32 @@ static dag_view local(place *p, const dag_view *v, const wl_pad *pad) {
                                         x.rank, dim));
 }
 
-/* A compute task on an engine that reaches its pad only: operands in, results out. */
+static uint32_t find_view(const dag_view *v, uint32_t n, const dag_view *x) {
+  uint32_t k = 0;
+  while (k < n && memcmp(&v[k], x, sizeof *x) != 0) k++;
+  return k;
+}
+
+/* A compute task on an engine that reaches its pad only: operands in, unless the pad's latest task
+ * had them, too; results out. What is copied does not change: every element is written once. */
 static void add_remote(place *p, const dag_task *task, dag_view *v, const wl_pad *pad) {
   dag_view home[DAG_MAX_OPERANDS];
   uint32_t n = operands(task);
+  copies *latest = &p->latest[pad - p->pads->pad], now = {.n = 0};
   for (uint32_t i = 0; i < n; i++) {
     home[i] = v[i];
     if (p->out->tensors[v[i].tensor].space != DAG_SRAM) continue;
-    uint32_t k = 0;
-    while (memcmp(&home[k], &home[i], sizeof home[i]) != 0) k++;
-    v[i] = k < i ? v[k] : local(p, &home[i], pad);
-    if (k == i && i < task->n_reads)
+    uint32_t k = find_view(home, i, &home[i]), old = find_view(latest->home, latest->n, &home[i]);
+    if (k < i) {
+      v[i] = v[k];
+      continue;
+    }
+    v[i] = old < latest->n ? latest->here[old] : local(p, &home[i], pad);
+    if (old == latest->n && i < task->n_reads)
       add_move(p, task, arena_printf(p->out->mem, "%s in", task->name), &home[i], &v[i], 1);
+    now.home[now.n] = home[i], now.here[now.n++] = v[i];
   }
+  *latest = now;
   add_again(p, task, v, v + task->n_reads);
   for (uint32_t i = task->n_reads; i < n; i++)
     if (v[i].tensor != home[i].tensor)
@@ -250,7 +270,8 @@ dag *wl_place(dag *in, const wl_pads *pads, arena *a) {
              .last_reader = filled(in->n_tensors, &scratch),
              .load_pad = filled(in->n_tasks, &scratch),
              .now = filled(in->n_tensors, &scratch),
-             .task = filled(in->n_tasks, &scratch)};
+             .task = filled(in->n_tasks, &scratch),
+             .latest = ARENA_NEW(&scratch, copies, pads->n)};
   uint32_t most = 0;
   for (uint32_t t = 0; t < in->n_tasks; t++)
     most = in->tasks[t].n_deps > most ? in->tasks[t].n_deps : most;

@@ -17,9 +17,10 @@
  * that are moved are those of the matrices, each once; or none, where DRAM feeds scratchpads.
  *
  * Where the scratchpad's engine does not reach the shared SRAM, what a task reads is moved into the
- * scratchpad before it, and what it writes is moved out after it, each time: all operands of one
- * task must fit a scratchpad together. Where no engine reaches the shared SRAM, the tasks without
- * matrices are dealt out to the scratchpads as the groups are.
+ * scratchpad before it, unless the scratchpad's latest task had it there, too, and what it writes
+ * is moved out after it: all operands of one task must fit a scratchpad together. Where no engine
+ * reaches the shared SRAM, the tasks without matrices are dealt out to the scratchpads as the
+ * groups are.
  *
  * What is computed and what moves between DRAM and chip is the same as before; what a fitting
  * program order needs of the shared SRAM is no more than before. */

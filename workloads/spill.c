@@ -275,8 +275,15 @@ static uint64_t lean_B(const dag *in, uint64_t peak) {
   for (uint32_t t = 0; t < in->n_tasks; t++)
     if (op_kind_of((op)in->tasks[t].op) == OP_LOAD)
       dram += dag_view_bytes(in, dag_reads(in, &in->tasks[t]));
-  for (uint64_t i = 15; i >= 6 && traffic_at(in, peak / 16 * i) <= dram / 16; i--)
-    lean = peak / 16 * i;
+  uint64_t lo = 5, hi = 16; /* too little; enough */
+  while (hi - lo > 1) {
+    uint64_t mid = (lo + hi) / 2;
+    if (traffic_at(in, peak / 16 * mid) <= dram / 16)
+      hi = mid;
+    else
+      lo = mid;
+  }
+  if (hi < 16) lean = peak / 16 * hi;
   return lean;
 }
 

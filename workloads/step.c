@@ -88,7 +88,9 @@ uint64_t wl_block_tokens(const model *m, const wl_options *o, const wl_target *t
   uint64_t row_B = o->batch * dtype_bytes(o->act_dtype, cols), S = wl_work_bytes(t);
   uint64_t beside = wl_piece_bytes(o, t) > S / 8 ? wl_piece_bytes(o, t) : S / 8;
   uint64_t most = S > beside ? (S - beside) / row_B : 0;
-  uint64_t blocks = (tokens + (most > 0 ? most : 1) - 1) / (most > 0 ? most : 1);
+  uint64_t least = (WL_LEAST_BLOCK_ROWS + o->batch - 1) / o->batch;
+  if (most < least) most = least;
+  uint64_t blocks = (tokens + most - 1) / most;
   return (tokens + blocks - 1) / blocks;
 }
 
