@@ -4,6 +4,9 @@
 /* From here on activations count beside the weights. */
 enum { MANY_ROWS = 64 };
 
+/* Up to here DRAM is all that counts, and small pieces end sooner. */
+enum { FEW_ROWS = 4 };
+
 static uint64_t at_least(uint64_t v, uint64_t least) {
   return v < least ? least : v;
 }
@@ -106,7 +109,7 @@ chunks chunks_plan(const build *b) {
   chunks c = {.piece_B = wl_piece_bytes(o, b->target), .keys = b->kv_rows};
   c.fuse = o->fuse == WL_FUSE_ALL || (o->fuse == WL_FUSE_AUTO && rows >= WL_FUSE_ROWS);
   c.many = rows >= MANY_ROWS;
-  if (!c.many && o->tile_B == 0) c.piece_B = at_most(c.piece_B, WL_FEW_ROWS_PIECE_B);
+  if (rows <= FEW_ROWS && o->tile_B == 0) c.piece_B = at_most(c.piece_B, WL_FEW_ROWS_PIECE_B);
   if (!c.many || !plan_many(b, &c)) plan_few(b, &c);
   if (o->split == WL_TILE)
     c.tile_k = tile_inner(c.piece_B * 8 / dtype_bits(o->weight_dtype), rows, m->hidden_size);
