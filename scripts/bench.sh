@@ -6,6 +6,8 @@
 #   simulation       llamasim's tasks/s on a DAG of 100k tasks against a bare SimGrid program that performs the same
 #                    executions and transfers without dependencies (bench/bare_simgrid.c)     wanted: >= 0.7
 #   trace            events/s and memory of the trace writer                       wanted: >= 500k events/s, constant
+#   kernels          one thread, batch 1: GB/s of weights and ms for the linear layers of a LLaMA-3.2-1B block, for each
+#                    weight format, beside a STREAM-like copy                      wanted: f32 >= 0.6 of the copy
 #
 # Usage:   scripts/bench.sh [ROUNDS]          (default 7)
 # Example: scripts/bench.sh 15
@@ -17,7 +19,7 @@ ROUNDS=${1:-7}
 ensure_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_TEST[@]}" time
 cd "$ROOT"
 build release
-cmake --build build/release --target bare_simgrid --target bench_run >&2
+cmake --build build/release --target bare_simgrid --target bench_run --target bench_kernels >&2
 BIN=$ROOT/build/release
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
@@ -58,3 +60,6 @@ awk -v c="$(value compile_s "$WORK/run")" -v b="$(value bounds_s "$WORK/run")" -
 "$BIN/bench_run" llama-3.1-70b 2 >"$WORK/small"
 awk -v e="$(median <"$WORK/trace")" -v n="$(value trace_events "$WORK/run")" -v m="$(value trace_memory_B "$WORK/run")" -v n2="$(value trace_events "$WORK/small")" -v m2="$(value trace_memory_B "$WORK/small")" 'BEGIN {
   printf "trace            %.2fM events/s; memory grows by %.1f MB for %.2fM events, %.1f MB for %.2fM\n", e / 1e6, m2 / 1e6, n2 / 1e6, m / 1e6, n / 1e6}'
+
+# --- the reference kernels against a copy, taking turns
+"$BIN/bench_kernels" $((ROUNDS < 101 ? ROUNDS : 101)) | sed '1s/^/kernels          /; 2,$s/^/                 /'
