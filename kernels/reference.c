@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { ROWS_AT_ONCE = 64, NAME = 96 };
 
@@ -19,8 +18,8 @@ typedef struct ref {
   uint64_t layer;
 } ref;
 
-static float *floats(ref *r, size_t n) {
-  return ARENA_NEW(&r->a, float, n);
+static double *doubles(ref *r, size_t n) {
+  return ARENA_NEW(&r->a, double, n);
 }
 
 /* ---- weights and points ------------------------------------------------------------------------
@@ -35,59 +34,70 @@ static int rows(const ref *r, const char *name, uint64_t row0, uint64_t n, float
   return r->w->rows(r->w->user, name, row0, n, to, r->e);
 }
 
-static int point(const ref *r, const char *name, uint64_t cols, const float *x) {
-  return r->points->point(r->points->user, name, 2, (uint64_t[]){r->T, cols}, x, r->e);
+/* Gives a point to the caller, as f32. */
+static int point(const ref *r, const char *name, uint32_t rank, const uint64_t *dim,
+                 const double *x) {
+  size_t n = dim[0] * dim[1] * (rank == 3 ? dim[2] : 1);
+  float *rounded = mem_alloc(n, sizeof *rounded);
+  for (size_t i = 0; i < n; i++) rounded[i] = (float)x[i];
+  int status = r->points->point(r->points->user, name, rank, dim, rounded, r->e);
+  free(rounded);
+  return status;
 }
 
-static int layer_point(const ref *r, const char *name, uint64_t cols, const float *x) {
+/* (T,cols) */
+static int row_point(const ref *r, const char *name, uint64_t cols, const double *x) {
+  return point(r, name, 2, (uint64_t[]){r->T, cols}, x);
+}
+
+static int layer_point(const ref *r, const char *name, uint64_t cols, const double *x) {
   char full[NAME];
   snprintf(full, sizeof full, "L%" PRIu64 ".%s", r->layer, name);
-  return point(r, full, cols, x);
+  return row_point(r, full, cols, x);
 }
 
 /* Rank 2: (H,T); rank 3: (H,T,T). */
-static int head_point(const ref *r, const char *name, uint32_t rank, const float *x) {
+static int head_point(const ref *r, const char *name, uint32_t rank, const double *x) {
   char full[NAME];
   snprintf(full, sizeof full, "L%" PRIu64 ".%s", r->layer, name);
-  return r->points->point(r->points->user, full, rank, (uint64_t[]){r->H, r->T, r->T}, x, r->e);
+  return point(r, full, rank, (uint64_t[]){r->H, r->T, r->T}, x);
 }
 
 /* ---- the pieces --------------------------------------------------------------------------------
  */
 
 /* y[t,o] = sum_i x[t,i] * w[o,i] */
-static int linear(ref *r, const char *weight, const float *x, size_t in, float *y, size_t n_out) {
-  float *w = floats(r, ROWS_AT_ONCE * in);
+static int linear(ref *r, const char *weight, const double *x, size_t in, double *y, size_t n_out) {
+  float *w = ARENA_NEW(&r->a, float, ROWS_AT_ONCE *in);
   for (size_t o0 = 0; o0 < n_out; o0 += ROWS_AT_ONCE) {
     size_t n = n_out - o0 < ROWS_AT_ONCE ? n_out - o0 : ROWS_AT_ONCE;
     if (rows(r, weight, o0, n, w)) return r->e->status;
     for (size_t t = 0; t < r->T; t++)
       for (size_t o = 0; o < n; o++) {
         double sum = 0;
-        for (size_t i = 0; i < in; i++) sum += (double)x[t * in + i] * (double)w[o * in + i];
-        y[t * n_out + o0 + o] = (float)sum;
+        for (size_t i = 0; i < in; i++) sum += x[t * in + i] * (double)w[o * in + i];
+        y[t * n_out + o0 + o] = sum;
       }
   }
   return ERR_OK;
 }
 
-static int layer_linear(ref *r, const char *weight, const char *name, const float *x, size_t in,
-                        float *y, size_t n_out) {
+static int layer_linear(ref *r, const char *weight, const char *name, const double *x, size_t in,
+                        double *y, size_t n_out) {
   char buf[NAME];
   if (linear(r, layer_weight(r, weight, buf), x, in, y, n_out)) return r->e->status;
   return layer_point(r, name, n_out, y);
 }
 
 /* y = x / sqrt(mean(x^2) + eps) * w */
-static int norm(ref *r, const char *weight, const float *x, float *y) {
-  float *w = floats(r, r->C);
+static int norm(ref *r, const char *weight, const double *x, double *y) {
+  float *w = ARENA_NEW(&r->a, float, r->C);
   if (rows(r, weight, 0, 1, w)) return r->e->status;
   for (size_t t = 0; t < r->T; t++) {
     double squares = 0;
-    for (size_t i = 0; i < r->C; i++) squares += (double)x[t * r->C + i] * (double)x[t * r->C + i];
+    for (size_t i = 0; i < r->C; i++) squares += x[t * r->C + i] * x[t * r->C + i];
     double scale = 1 / sqrt(squares / (double)r->C + r->m->rms_norm_eps);
-    for (size_t i = 0; i < r->C; i++)
-      y[t * r->C + i] = (float)((double)x[t * r->C + i] * scale * (double)w[i]);
+    for (size_t i = 0; i < r->C; i++) y[t * r->C + i] = x[t * r->C + i] * scale * (double)w[i];
   }
   return ERR_OK;
 }
@@ -107,61 +117,54 @@ static double inv_freq(const model *m, size_t i) {
 }
 
 /* y: x with pairs (i, i + hd/2) of each head rotated by position. */
-static void rope(const ref *r, const float *x, float *y, size_t n_heads) {
+static void rope(const ref *r, const double *x, double *y, size_t n_heads) {
   size_t half = r->hd / 2;
   for (size_t i = 0; i < half; i++)
     for (size_t t = 0; t < r->T; t++) {
       double angle = (double)(r->run->pos + t) * inv_freq(r->m, i), c = cos(angle), s = sin(angle);
       for (size_t h = 0; h < n_heads; h++) {
         size_t at = (t * n_heads + h) * r->hd + i;
-        double a = (double)x[at], b = (double)x[at + half];
-        y[at] = (float)(a * c - b * s);
-        y[at + half] = (float)(b * c + a * s);
+        double a = x[at], b = x[at + half];
+        y[at] = a * c - b * s;
+        y[at + half] = b * c + a * s;
       }
     }
 }
 
 /* Row (h,t) of scores, softmax and output. */
 typedef struct attention_rows {
-  float *scores, *max, *exp, *sum, *prob, *out;
+  double *scores, *max, *exp, *sum, *prob, *out;
 } attention_rows;
 
-static void attend(const ref *r, const float *q, const float *k, const float *v, size_t h, size_t t,
-                   attention_rows *y) {
-  size_t kv = h / (r->H / r->K), hd = r->hd, at = (h * r->T + t) * r->T, row = h * r->T + t;
-  double sum = 0;
-  y->max[row] = -INFINITY;
+static void attend(const ref *r, const double *q, const double *k, const double *v, size_t h,
+                   size_t t, attention_rows *y) {
+  size_t kv = h / (r->H / r->K), hd = r->hd, row = h * r->T + t;
+  double *s = y->scores + row * r->T, *e = y->exp + row * r->T, *p = y->prob + row * r->T;
+  double max = -INFINITY, sum = 0;
   for (size_t j = 0; j <= t; j++) {
-    double dot = 0;
     for (size_t i = 0; i < hd; i++)
-      dot += (double)q[(t * r->H + h) * hd + i] * (double)k[(j * r->K + kv) * hd + i];
-    y->scores[at + j] = (float)(dot / sqrt((double)hd));
-    y->max[row] = fmaxf(y->max[row], y->scores[at + j]);
+      s[j] += q[(t * r->H + h) * hd + i] * k[(j * r->K + kv) * hd + i];
+    s[j] /= sqrt((double)hd);
+    max = fmax(max, s[j]);
   }
-  for (size_t j = 0; j <= t; j++) {
-    double weight = exp((double)y->scores[at + j] - (double)y->max[row]);
-    y->exp[at + j] = (float)weight;
-    sum += weight;
-  }
-  y->sum[row] = (float)sum;
-  for (size_t j = 0; j <= t; j++) y->prob[at + j] = (float)((double)y->exp[at + j] / sum);
-  for (size_t i = 0; i < hd; i++) {
-    double value = 0;
+  for (size_t j = 0; j <= t; j++) sum += e[j] = exp(s[j] - max);
+  for (size_t j = 0; j <= t; j++) p[j] = e[j] / sum;
+  for (size_t i = 0; i < hd; i++)
     for (size_t j = 0; j <= t; j++)
-      value += (double)y->prob[at + j] * (double)v[(j * r->K + kv) * hd + i];
-    y->out[(t * r->H + h) * hd + i] = (float)value;
-  }
+      y->out[(t * r->H + h) * hd + i] += p[j] * v[(j * r->K + kv) * hd + i];
+  y->max[row] = max, y->sum[row] = sum;
 }
 
 /* ---- a layer -----------------------------------------------------------------------------------
  */
 
 /* x (T,C) += attention of its norm */
-static int attention(ref *r, float *x) {
+static int attention(ref *r, double *x) {
   char buf[NAME];
   size_t T = r->T, C = r->C, q_cols = r->H * r->hd, kv_cols = r->K * r->hd;
-  float *h = floats(r, T * C), *q = floats(r, T * q_cols), *q_rope = floats(r, T * q_cols);
-  float *k = floats(r, T * kv_cols), *k_rope = floats(r, T * kv_cols), *v = floats(r, T * kv_cols);
+  double *h = doubles(r, T * C), *q = doubles(r, T * q_cols), *q_rope = doubles(r, T * q_cols);
+  double *k = doubles(r, T * kv_cols), *k_rope = doubles(r, T * kv_cols),
+         *v = doubles(r, T * kv_cols);
   if (norm(r, layer_weight(r, "input_layernorm", buf), x, h) || layer_point(r, "attn_norm", C, h) ||
       layer_linear(r, "self_attn.q_proj", "q", h, C, q, q_cols) ||
       layer_linear(r, "self_attn.k_proj", "k", h, C, k, kv_cols) ||
@@ -172,8 +175,8 @@ static int attention(ref *r, float *x) {
   if (layer_point(r, "q_rope", q_cols, q_rope) || layer_point(r, "k_rope", kv_cols, k_rope))
     return r->e->status;
   size_t pairs = r->H * T * T;
-  attention_rows y = {floats(r, pairs),    floats(r, r->H * T), floats(r, pairs),
-                      floats(r, r->H * T), floats(r, pairs),    floats(r, T * q_cols)};
+  attention_rows y = {doubles(r, pairs),    doubles(r, r->H * T), doubles(r, pairs),
+                      doubles(r, r->H * T), doubles(r, pairs),    doubles(r, T * q_cols)};
   for (size_t head = 0; head < r->H; head++)
     for (size_t t = 0; t < T; t++) attend(r, q_rope, k_rope, v, head, t, &y);
   if (head_point(r, "scores", 3, y.scores) || head_point(r, "softmax_max", 2, y.max) ||
@@ -186,18 +189,16 @@ static int attention(ref *r, float *x) {
 }
 
 /* x (T,C) += MLP of its norm: down(silu(gate(h)) * up(h)) */
-static int mlp(ref *r, float *x) {
+static int mlp(ref *r, double *x) {
   char buf[NAME];
   size_t C = r->C, I = r->m->intermediate_size, n = r->T * I;
-  float *h = floats(r, r->T * C), *gate = floats(r, n), *up = floats(r, n), *both = floats(r, n);
+  double *h = doubles(r, r->T * C), *gate = doubles(r, n), *up = doubles(r, n),
+         *both = doubles(r, n);
   if (norm(r, layer_weight(r, "post_attention_layernorm", buf), x, h) ||
       layer_point(r, "ffn_norm", C, h) || layer_linear(r, "mlp.gate_proj", "gate", h, C, gate, I) ||
       layer_linear(r, "mlp.up_proj", "up", h, C, up, I))
     return r->e->status;
-  for (size_t i = 0; i < n; i++) {
-    double g = (double)gate[i];
-    both[i] = (float)(g / (1 + exp(-g)) * (double)up[i]);
-  }
+  for (size_t i = 0; i < n; i++) both[i] = gate[i] / (1 + exp(-gate[i])) * up[i];
   if (layer_point(r, "silu_mul", I, both) ||
       layer_linear(r, "mlp.down_proj", "down", both, I, h, C))
     return r->e->status;
@@ -208,31 +209,33 @@ static int mlp(ref *r, float *x) {
 /* ---- the whole ---------------------------------------------------------------------------------
  */
 
-static int embed(const ref *r, float *x) {
+static int embed(ref *r, double *x) {
+  float *row = ARENA_NEW(&r->a, float, r->C);
   for (size_t t = 0; t < r->T; t++) {
     uint32_t id = r->run->ids[t];
     if (id >= r->m->vocab_size)
       return err_set(r->e, ERR_BAD,
                      "token %zu: id is %" PRIu32 "; the vocabulary of '%s' has ids 0 to %" PRIu64,
                      t, id, r->m->name, r->m->vocab_size - 1);
-    if (rows(r, "model.embed_tokens.weight", id, 1, x + t * r->C)) return r->e->status;
+    if (rows(r, "model.embed_tokens.weight", id, 1, row)) return r->e->status;
+    for (size_t i = 0; i < r->C; i++) x[t * r->C + i] = (double)row[i];
   }
-  return point(r, "embedding", r->C, x);
+  return row_point(r, "embedding", r->C, x);
 }
 
-static int head(ref *r, const float *x) {
+static int head(ref *r, const double *x) {
   size_t vocab = r->m->vocab_size;
-  float *h = floats(r, r->T * r->C), *logits = floats(r, r->T * vocab);
+  double *h = doubles(r, r->T * r->C), *logits = doubles(r, r->T * vocab);
   const char *weight = r->m->tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
-  if (norm(r, "model.norm.weight", x, h) || point(r, "final_norm", r->C, h) ||
+  if (norm(r, "model.norm.weight", x, h) || row_point(r, "final_norm", r->C, h) ||
       linear(r, weight, h, r->C, logits, vocab))
     return r->e->status;
-  return point(r, "logits", vocab, logits);
+  return row_point(r, "logits", vocab, logits);
 }
 
-static int forward(ref *r, float *x) {
+static int forward(ref *r, double *x) {
   if (r->run->input != NULL)
-    memcpy(x, r->run->input, r->T * r->C * sizeof *x);
+    for (size_t i = 0; i < r->T * r->C; i++) x[i] = (double)r->run->input[i];
   else if (embed(r, x))
     return r->e->status;
   for (r->layer = r->run->first_layer; r->layer < r->run->first_layer + r->run->layers;
@@ -252,7 +255,7 @@ int ref_forward(const model *m, const ref_run *run, const ref_weights *w, const 
   ref r = {.m = m, .run = run, .w = w, .points = points, .e = e, .T = run->T};
   r.C = m->hidden_size, r.hd = m->head_dim;
   r.H = m->num_attention_heads, r.K = m->num_key_value_heads;
-  float *x = mem_alloc(r.T * r.C, sizeof *x);
+  double *x = mem_alloc(r.T * r.C, sizeof *x);
   int status = forward(&r, x);
   arena_free(&r.a);
   free(x);

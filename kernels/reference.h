@@ -2,8 +2,10 @@
  *
  * It shares nothing with the task DAG or the kernels: own loops, one after the other, over T tokens
  * at once with causal attention, which is what a KV-cached decode yields at each position. Weights
- * and every named value are f32; what is inside a sum, a norm, a rotation or a softmax is f64. Slow
- * on purpose: no blocking, no tricks.
+ * are f32 and points are given as f32; what is between is f64, so that a distance from this
+ * reference is the other side's own. (With f32 activations and f64 sums alone, e^(s - max) is off
+ * by up to 5e-6 after four layers: scores of 12 carry that much of every rounding before them.)
+ * Slow on purpose: no blocking, no tricks.
  *
  * Named points, in order, with their shapes (H heads, K KV heads, hd head_dim, C hidden size):
  *   embedding (T,C)
@@ -16,7 +18,7 @@
  *
  * Heads are in HF order (RoPE pairs i and i + hd/2).
  *
- * Cost: about 2*T FLOP a parameter and 4*C*T^2 a layer; memory about 4*(3*H*T^2 + 3*T*(intermediate
+ * Cost: about 2*T FLOP a parameter and 4*C*T^2 a layer; memory about 8*(3*H*T^2 + 3*T*(intermediate
  * + C)) B. */
 #ifndef LS_KERNELS_REFERENCE_H
 #define LS_KERNELS_REFERENCE_H
