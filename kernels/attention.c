@@ -15,8 +15,8 @@ static const float *kv_head(const float *kv, const kern_attn *a, size_t h) {
 
 /* s[j] for the first n keys, from query q (d) and keys k (N, d). */
 static void score_row(float *s, const float *q, const float *k, size_t n, size_t d) {
-  float scale = 1 / sqrtf((float)d);
-  for (size_t j = 0; j < n; j++) s[j] = kern_dot(q, k + j * d, d) * scale;
+  double scale = 1 / sqrt((double)d);
+  for (size_t j = 0; j < n; j++) s[j] = (float)(kern_dot_f64(q, k + j * d, d) * scale);
 }
 
 /* o += p * v, d values. */

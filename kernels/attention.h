@@ -6,9 +6,9 @@
  * key + j, and is visible if key + j <= pos + t. What is not visible is never read; scores and
  * probabilities are 0 there.
  *
- * Dot products and sums have the order of matmul.h; weighted values add
- * up in ascending j. No operand overlaps another unless said. exp is the C library's. None can
- * fail. */
+ * Scores are summed in f64 and rounded to f32 once, since exp turns their absolute error into a
+ * relative one; sums of f32 have the order of matmul.h; weighted values add up in f32 in ascending
+ * j. No operand overlaps another unless said. exp is the C library's. None can fail. */
 #ifndef LS_KERNELS_ATTENTION_H
 #define LS_KERNELS_ATTENTION_H
 

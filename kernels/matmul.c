@@ -97,6 +97,17 @@ float kern_dot(const float *restrict x, const float *restrict y, size_t n) {
   return add_lanes(lane);
 }
 
+KERN_CLONES double kern_dot_f64(const float *restrict x, const float *restrict y, size_t n) {
+  double lane[LANES] = {0};
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    for (size_t l = 0; l < LANES; l++) lane[l] += (double)x[i + l] * (double)y[i + l];
+  for (size_t l = 0; i + l < n; l++) lane[l] += (double)x[i + l] * (double)y[i + l];
+  for (size_t half = LANES / 2; half > 0; half /= 2)
+    for (size_t l = 0; l < half; l++) lane[l] += lane[l + half];
+  return lane[0];
+}
+
 float kern_sum(const float *x, size_t n) {
   float lane[LANES] = {0};
   for (size_t i = 0; i < n; i++) lane[i % LANES] += x[i];

@@ -77,7 +77,11 @@ void kern_gather(float *restrict y, const kern_matrix *w, const uint32_t *restri
 /* sum_i x[i] * y[i] in the order above. */
 float kern_dot(const float *restrict x, const float *restrict y, size_t n);
 
-/* sum_i x[i], in the same order. */
+/* The same with f64 products (exact) and sums, for what is small and exponentiated or divided by.
+ */
+double kern_dot_f64(const float *restrict x, const float *restrict y, size_t n);
+
+/* sum_i x[i], in f32 and the same order. */
 float kern_sum(const float *x, size_t n);
 
 #endif

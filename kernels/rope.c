@@ -32,11 +32,11 @@ void kern_rope(float *y, const float *x, size_t T, size_t C, size_t head_dim, ui
   for (size_t t = 0; t < T; t++)
     for (size_t i = 0; i < half; i++) {
       double angle = (double)(pos + t) * inv_freq[i];
-      float c = (float)cos(angle), s = (float)sin(angle);
+      double c = cos(angle), s = sin(angle);
       for (size_t at = t * C + i * step; at < (t + 1) * C; at += head_dim) {
-        float a = x[at], b = x[at + to_b];
-        y[at] = a * c - b * s;
-        y[at + to_b] = b * c + a * s;
+        double a = (double)x[at], b = (double)x[at + to_b];
+        y[at] = (float)(a * c - b * s);
+        y[at + to_b] = (float)(b * c + a * s);
       }
     }
 }

@@ -7,8 +7,8 @@
  * each head, which the rows of the Q and K weights of the two kinds of checkpoint differ by as
  * well; scores are the same.
  *
- * Frequencies, angles, cos and sin are f64: an f32 angle is off by up to 4e-3 rad at position
- * 131071. */
+ * Frequencies, angles and the rotation are f64, the result is rounded to f32 once: an f32 angle is
+ * off by up to 4e-3 rad at position 131071. */
 #ifndef LS_KERNELS_ROPE_H
 #define LS_KERNELS_ROPE_H
 

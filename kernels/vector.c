@@ -4,10 +4,10 @@
 
 #include "kernels/matmul.h"
 
-void kern_rmsnorm(float *y, const float *x, const float *w, size_t T, size_t C, float eps) {
+void kern_rmsnorm(float *y, const float *x, const float *w, size_t T, size_t C, double eps) {
   for (size_t t = 0; t < T; t++, x += C, y += C) {
-    float scale = 1 / sqrtf(kern_dot(x, x, C) / (float)C + eps);
-    for (size_t i = 0; i < C; i++) y[i] = x[i] * scale * w[i];
+    double scale = 1 / sqrt(kern_dot_f64(x, x, C) / (double)C + eps);
+    for (size_t i = 0; i < C; i++) y[i] = (float)((double)x[i] * scale * (double)w[i]);
   }
 }
 

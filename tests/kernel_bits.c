@@ -60,7 +60,7 @@ int main(void) {
   kern_q4_0_quantise(bytes, w, CELLS);
   product("q4_0", KERN_Q4_0, bytes, NULL, 0, x);
 
-  kern_rmsnorm(y, w, x, ROWS, COLS, 1e-5f);
+  kern_rmsnorm(y, w, x, ROWS, COLS, 1e-5);
   print("rmsnorm", y, CELLS);
   kern_silu_mul(y, w, w + 1, CELLS - 1);
   print("silu_mul", y, CELLS - 1);

@@ -30,10 +30,10 @@ START_TEST(rmsnorm__golden_rows__row_by_row_within_tolerance) {
   static const char *const NAME[2] = {"rmsnorm.y_eps1e-5", "rmsnorm.y_eps1e-6"};
   float *x = num_f32(&units, "rmsnorm.x", &mem), *w = num_f32(&units, "rmsnorm.weight", &mem);
   float *want = num_f32(&units, NAME[_i], &mem), y[4 * 96];
-  kern_rmsnorm(y, x, w, 4, 96, _i == 0 ? 1e-5f : 1e-6f);
+  kern_rmsnorm(y, x, w, 4, 96, _i == 0 ? 1e-5 : 1e-6);
   for (size_t t = 0; t < 4; t++) /* rows differ by 1e5 in size of x */
     ck_assert_double_le(num_error_f32(y + t * 96, want + t * 96, 96), TOLERANCE);
-  kern_rmsnorm(x, x, w, 4, 96, _i == 0 ? 1e-5f : 1e-6f); /* in place */
+  kern_rmsnorm(x, x, w, 4, 96, _i == 0 ? 1e-5 : 1e-6); /* in place */
   ck_assert(memcmp(x, y, sizeof y) == 0);
 }
 END_TEST
@@ -41,7 +41,7 @@ END_TEST
 START_TEST(rmsnorm__any_row__has_mean_square_one_under_unit_weights) {
   float *x = num_random(1, 3 * 500, &mem), ones[500], y[3 * 500];
   for (size_t i = 0; i < 500; i++) ones[i] = 1;
-  kern_rmsnorm(y, x, ones, 3, 500, 1e-12f);
+  kern_rmsnorm(y, x, ones, 3, 500, 1e-12);
   for (size_t t = 0; t < 3; t++) {
     double squares = 0;
     for (size_t i = 0; i < 500; i++) squares += (double)y[t * 500 + i] * (double)y[t * 500 + i];
