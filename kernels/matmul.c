@@ -46,7 +46,7 @@ kern_matrix kern_matrix_new(kern_format f, const void *data, const void *scales,
     break;
   case KERN_INT4:
     assert(scales != NULL && group == KERN_GROUP);
-    m.row_B = kern_int4_row_bytes(cols);
+    m.row_B = kern_int4_row_bytes(cols, KERN_GROUP);
     m.scales_row_B = 2 * ((cols + KERN_GROUP - 1) / KERN_GROUP);
     break;
   case KERN_Q8_0:

@@ -123,17 +123,21 @@ void kern_q4_0_dequantise(float *restrict y, const uint8_t *restrict blocks, siz
 }
 
 void kern_int4_quantise(uint8_t *restrict q, uint16_t *restrict scale, const float *restrict x,
-                        size_t R, size_t C) {
-  for (size_t r = 0; r < R; r++, x += C, q += kern_int4_row_bytes(C))
-    for (size_t i = 0; i < C; i += KERN_GROUP)
-      *scale++ = int4_group(q + i / 2, x + i, min_size(KERN_GROUP, C - i));
+                        size_t R, size_t C, size_t group) {
+  for (size_t r = 0; r < R; r++)
+    for (size_t i = 0; i < C; i += group) {
+      size_t n = min_size(group, C - i);
+      *scale++ = int4_group(q, x, n);
+      q += (n + 1) / 2, x += n;
+    }
 }
 
 void kern_int4_dequantise(float *restrict y, const uint8_t *restrict q,
-                          const uint16_t *restrict scale, size_t R, size_t C) {
-  for (size_t r = 0; r < R; r++, y += C, q += kern_int4_row_bytes(C))
-    for (size_t i = 0; i < C; i += KERN_GROUP) {
-      size_t n = min_size(KERN_GROUP, C - i);
-      kern_int4_part(y + i, q + i / 2, kern_f16_f32(*scale++), 0, n, n);
+                          const uint16_t *restrict scale, size_t R, size_t C, size_t group) {
+  for (size_t r = 0; r < R; r++)
+    for (size_t i = 0; i < C; i += group) {
+      size_t n = min_size(group, C - i);
+      kern_int4_part(y, q, kern_f16_f32(*scale++), 0, n, n);
+      q += (n + 1) / 2, y += n;
     }
 }

@@ -53,7 +53,7 @@ int main(void) {
   product("int8", KERN_INT8, bytes, scale, COLS, x);
   kern_int8_quantise((int8_t *)bytes, scale, w, CELLS / 64, 64);
   product("int8_64", KERN_INT8, bytes, scale, 64, x);
-  kern_int4_quantise(bytes, half, w, ROWS, COLS);
+  kern_int4_quantise(bytes, half, w, ROWS, COLS, KERN_GROUP);
   product("int4", KERN_INT4, bytes, half, KERN_GROUP, x);
   kern_q8_0_quantise(bytes, w, CELLS);
   product("q8_0", KERN_Q8_0, bytes, NULL, 0, x);

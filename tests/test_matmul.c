@@ -46,7 +46,7 @@ static kern_matrix matrix(kern_format f, size_t rows, size_t cols, size_t group,
     memcpy(scales, s, rows * m.scales_row_B);
     break;
   case KERN_INT4:
-    kern_int4_quantise(data, h, x, rows, cols);
+    kern_int4_quantise(data, h, x, rows, cols, KERN_GROUP);
     memcpy(scales, h, rows * m.scales_row_B);
     break;
   case KERN_Q8_0:

@@ -129,7 +129,7 @@ START_TEST(quant_int4__same_values_as_q4_0__scales_and_nibbles_apart) {
   float *x = num_f32(&units, "quant.x", &mem);
   uint8_t q[6 * 64];
   uint16_t scale[24];
-  kern_int4_quantise(q, scale, x, 6, 128);
+  kern_int4_quantise(q, scale, x, 6, 128, KERN_GROUP);
   for (size_t g = 0; g < 24; g++) {
     ck_assert_mem_eq(&scale[g], blocks->data + g * KERN_Q4_0_B, 2);
     ck_assert_mem_eq(q + g * 16, blocks->data + g * KERN_Q4_0_B + 2, 16);
@@ -186,18 +186,20 @@ START_TEST(quant_int8__any_row__error_is_at_most_half_a_step) {
 }
 END_TEST
 
+/* Weights' groups of 32, and one group a row as in a KV cache. */
 START_TEST(quant_int4__any_row_length__error_is_at_most_a_step_and_the_extreme_is_exact) {
+  const size_t group = _i == 0 ? KERN_GROUP : C, groups = (C + group - 1) / group;
   float *x = rows_of_all_sizes(), y[R * C];
   uint16_t scale[R * 3];
   uint8_t q[R * 39];
-  ck_assert_uint_eq(kern_int4_row_bytes(C), 39);
-  kern_int4_quantise(q, scale, x, R, C);
-  kern_int4_dequantise(y, q, scale, R, C);
+  ck_assert_uint_eq(kern_int4_row_bytes(C, group), 39);
+  kern_int4_quantise(q, scale, x, R, C, group);
+  kern_int4_dequantise(y, q, scale, R, C, group);
   for (size_t r = 0; r < R; r++)
     for (size_t i = 0; i < C; i++) {
-      size_t g = i / 32, n = g == 2 ? 13 : 32;
-      double most = amax(x + r * C + g * 32, n), got = (double)y[r * C + i],
-             want = (double)x[r * C + i];
+      size_t g = i / group, n = g + 1 == groups ? C - g * group : group;
+      double got = (double)y[r * C + i], want = (double)x[r * C + i];
+      double most = amax(x + r * C + g * group, n);
       double f16 = most * 0x1p-11 + 8 * 0x1p-25; /* the scale's rounding, times q */
       ck_assert_double_le(fabs(got - want), most / 8 * 1.0001 + f16);
       if (fabs(want) == most) ck_assert_double_le(fabs(got - want), f16);
@@ -231,8 +233,8 @@ START_TEST(quant_int4_part__any_part_of_any_group__equals_the_whole) {
   for (size_t of = 1; of <= 32; of++) {
     uint8_t q[16];
     uint16_t scale;
-    kern_int4_quantise(q, &scale, x, 1, of);
-    kern_int4_dequantise(whole, q, &scale, 1, of);
+    kern_int4_quantise(q, &scale, x, 1, of, KERN_GROUP);
+    kern_int4_dequantise(whole, q, &scale, 1, of, KERN_GROUP);
     for (size_t first = 0; first < of; first++)
       for (size_t n = 1; first + n <= of; n++) {
         kern_int4_part(part, q, kern_f16_f32(scale), first, n, of);
@@ -255,7 +257,8 @@ int main(void) {
   tcase_add_test(t, quant_int4__same_values_as_q4_0__scales_and_nibbles_apart);
   tcase_add_test(t, quant_int8__golden_llama2c_groups__equal);
   tcase_add_test(t, quant_int8__any_row__error_is_at_most_half_a_step);
-  tcase_add_test(t, quant_int4__any_row_length__error_is_at_most_a_step_and_the_extreme_is_exact);
+  tcase_add_loop_test(
+      t, quant_int4__any_row_length__error_is_at_most_a_step_and_the_extreme_is_exact, 0, 2);
   tcase_add_test(t, quant_all__zeros_and_values_too_small_for_a_scale__give_zero);
   tcase_add_test(t, quant_int4_part__any_part_of_any_group__equals_the_whole);
   suite_add_tcase(s, t);
