@@ -9,6 +9,8 @@
 #   whole model      a decode step of LLaMA-3.2-1B, and a hybrid run (prefill 128, 32 steps): time, tasks/s, memory
 #   scale            decode of 18, 180, 1800 blocks, 10k to 1M tasks: cost a task against that at 10k     wanted: <= 1.3
 #   engines          4 against 64: the same DAG, and one compiled for as many; flows at once stay few      wanted: <= 2
+#   kernels          one thread, batch 1: GB/s of weights and ms for the linear layers of a LLaMA-3.2-1B block, for each
+#                    weight format, beside a STREAM-like copy                      wanted: f32 >= 0.6 of the copy
 #
 # Usage:   scripts/bench.sh [ROUNDS]          (default 7)
 # Example: scripts/bench.sh 15
@@ -20,7 +22,7 @@ ROUNDS=${1:-7}
 ensure_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_TEST[@]}" time
 cd "$ROOT"
 build release
-cmake --build build/release --target bare_simgrid --target bench_run >&2
+cmake --build build/release --target bare_simgrid --target bench_run --target bench_kernels >&2
 BIN=$ROOT/build/release
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
@@ -97,3 +99,5 @@ for name in four same64 own64; do
     what = name == "four" ? " 4 engines" : name == "same64" ? "64 engines, the same DAG" : "64 engines, a DAG for 64"
     printf "engines          %s: %d tasks, at most %d flows at once, simulation %.2f us a task, ratio %.2f; compile to report %.2f us, ratio %.2f\n", what, n, f, s, s / s0, a, a / a0}'
 done
+# --- the reference kernels against a copy, taking turns
+"$BIN/bench_kernels" $((ROUNDS < 101 ? ROUNDS : 101)) | sed '1s/^/kernels          /; 2,$s/^/                 /'

@@ -25,6 +25,9 @@ level() {
   workloads/dag_format.[ch] | workloads/dag_dot.c | workloads/dag_chakra.c) level=2 ;; # other forms, with costs
   workloads/dtype.[ch] | workloads/op.[ch] | workloads/dag*.[ch] | workloads/model*.[ch]) level=1 ;;
   workloads/cost.[ch]) level=2 ;;
+  kernels/clones.h | kernels/convert.[ch] | kernels/quant.[ch] | kernels/matmul.[ch]) level=1 ;; # math
+  kernels/vector.[ch] | kernels/rope.[ch] | kernels/attention.[ch]) level=1 ;;
+  kernels/golden.[ch] | kernels/seeded.[ch] | kernels/reference.[ch]) level=1 ;; # to compare with
   workloads/block*.[ch] | workloads/build.h | workloads/linear.c | workloads/attention.c) level=3 ;;
   workloads/chunks.c | workloads/spill.[ch] | workloads/step.c | workloads/place.[ch]) level=3 ;;
 
