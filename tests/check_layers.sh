@@ -25,6 +25,7 @@ level() {
   workloads/dag_format.[ch] | workloads/dag_dot.c | workloads/dag_chakra.c) level=2 ;; # other forms, with costs
   workloads/dtype.[ch] | workloads/op.[ch] | workloads/dag*.[ch] | workloads/model*.[ch]) level=1 ;;
   workloads/cost.[ch]) level=2 ;;
+  workloads/ckpt/*.[ch]) level=2 ;; # checkpoint readers
   workloads/block*.[ch] | workloads/build.h | workloads/linear.c | workloads/attention.c) level=3 ;;
   workloads/chunks.c | workloads/spill.[ch] | workloads/step.c | workloads/place.[ch]) level=3 ;;
 
