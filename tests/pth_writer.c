@@ -241,6 +241,21 @@ void pw_archive(const pw_entry *entries, size_t n, pw_form form, out *o) {
   free(at);
 }
 
+const float PW_NUMBERS[4] = {1, 2, 3, 4};
+
+void pw_small(const char *words, const char *byte_order, pw_form form, out *o) {
+  out *pickle = out_memory();
+  size_t n = 0;
+  pw_assemble(words, pickle);
+  const char *bytes = out_text(pickle, &n);
+  const pw_entry entries[] = {{"x/data.pkl", bytes, n},
+                              {"x/data/0", PW_NUMBERS, sizeof PW_NUMBERS},
+                              {"x/data/1", PW_NUMBERS, sizeof PW_NUMBERS},
+                              {"x/byteorder", byte_order, strlen(byte_order)}};
+  pw_archive(entries, byte_order[0] != '\0' ? 4 : 3, form, o);
+  out_abort(pickle);
+}
+
 static uint64_t storage_bytes(const pw_storage *s) {
   return s->n * (s->format == RAW_F32 ? 4 : 2);
 }

@@ -48,6 +48,19 @@ typedef struct pw_entry {
 } pw_entry;
 void pw_archive(const pw_entry *entries, size_t n, pw_form form, out *o);
 
+/* An archive of `words` (pw_assemble) as data.pkl, two storages "0" and "1" of PW_NUMBERS, and,
+ * where it is not "", a byteorder. */
+extern const float PW_NUMBERS[4]; /* 1, 2, 3, 4 */
+void pw_small(const char *words, const char *byte_order, pw_form form, out *o);
+
+/* Words for a tensor of storage "0" or "1": PW_F32_0, then offset, shape and strides, then PW_END.
+ */
+#define PW_REBUILD " ctorch._utils/_rebuild_tensor_v2 ( "
+#define PW_F32_0 PW_REBUILD "( 'storage' ctorch/FloatStorage '0' 'cpu' i4 t Q "
+#define PW_F32_1 PW_REBUILD "( 'storage' ctorch/FloatStorage '1' 'cpu' i4 t Q "
+#define PW_END " F ccollections/OrderedDict ) R t R "
+#define PW_DENSE_4 "i0 i4 t1 i1 t1" /* all of a storage */
+
 /* Assembles a pickle from words with spaces between them:
  *   'text'      BINUNICODE; ~ in it is a space   cM/N    GLOBAL M.N
  *   "text       the bytes of the text

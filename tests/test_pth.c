@@ -146,121 +146,85 @@ END_TEST
 
 /* -- what torch writes in other versions, and others around it -- */
 
-#define V2(type, key, n, rest)                                                                     \
-  " ctorch._utils/_rebuild_tensor_v2 ( ( 'storage' ctorch/" type " '" key "' 'cpu' i" #n           \
-  " t Q " rest " F ccollections/OrderedDict ) R t R "
-#define DENSE_4 "i0 i4 t1 i1 t1" /* all of a storage of four elements */
+#define TENSOR PW_F32_0 PW_DENSE_4 PW_END
 
-static const float NUMBERS[] = {1, 2, 3, 4};
-
-/* An archive of `words` as data.pkl, and of storages "0" and "1" with NUMBERS in f32. */
-static const unsigned char *archive(const char *words, const char *byte_order, pw_form form,
-                                    size_t *len) {
-  out *o = out_memory(), *pickle = out_memory();
-  pw_assemble(words, pickle);
-  size_t n = 0;
-  const char *bytes = out_text(pickle, &n);
-  const pw_entry entries[] = {{"x/data.pkl", bytes, n},
-                              {"x/data/0", NUMBERS, sizeof NUMBERS},
-                              {"x/data/1", NUMBERS, sizeof NUMBERS},
-                              {"x/byteorder", byte_order, strlen(byte_order)}};
-  pw_archive(entries, byte_order[0] != '\0' ? 4 : 3, form, o);
-  out_abort(pickle);
-  return bytes_of(o, len);
-}
-
-static void parse_words(const char *words) {
+static void parse_words(const char *words, const char *byte_order, pw_form form) {
   size_t len = 0;
-  const unsigned char *data = archive(words, "little", PW_TORCH, &len);
+  out *o = out_memory();
+  pw_small(words, byte_order, form, o);
+  const unsigned char *data = bytes_of(o, &len);
   parse(data, len);
 }
 
-/* One tensor "w" of NUMBERS. */
+/* One tensor "w" of PW_NUMBERS. */
 static void holds_numbers(void) {
   ck_assert_uint_eq(got.n, 1);
   ck_assert_str_eq(got.at[0].name, "w");
   ck_assert_uint_eq(got.at[0].rank, 1);
   ck_assert_uint_eq(got.at[0].dim[0], 4);
-  ck_assert_mem_eq(got.at[0].data, NUMBERS, sizeof NUMBERS);
+  ck_assert_mem_eq(got.at[0].data, PW_NUMBERS, sizeof PW_NUMBERS);
 }
 
 START_TEST(pth_parse__archive_of_another_program__read) {
-  static const char WORDS[] = "p } ( 'w'" V2("FloatStorage", "0", 4, DENSE_4) "u .";
-  size_t len = 0;
-  const unsigned char *data = archive(WORDS, "", PW_PLAIN, &len);
-  parse(data, len);
+  parse_words("p } ( 'w'" TENSOR "u .", "", PW_PLAIN);
   holds_numbers();
 }
 END_TEST
 
 START_TEST(pth_parse__forms_of_one_dict__the_same_tensor) {
   static const char *const FORMS[] = {
-      "p } ( 'w'" V2("FloatStorage", "0", 4, DENSE_4) "u .",
-      "p } 'w'" V2("FloatStorage", "0", 4, DENSE_4) "s .",
+      "p } ( 'w'" TENSOR "u .",
+      "p } 'w'" TENSOR "s .",
       /* state_dict(): an OrderedDict that carries _metadata */
-      "p ccollections/OrderedDict ) R q0 ( 'w'" V2(
-          "FloatStorage", "0", 4, DENSE_4) "u } '_metadata' ccollections/OrderedDict ) R s b .",
+      "p ccollections/OrderedDict ) R q0 ( 'w'" TENSOR
+      "u } '_metadata' ccollections/OrderedDict ) R s b .",
       /* parameters, as in a dict of them */
-      "p } 'w' ctorch._utils/_rebuild_parameter" V2(
-          "FloatStorage", "0", 4, DENSE_4) "T ccollections/OrderedDict ) R t3 R s .",
+      "p } 'w' ctorch._utils/_rebuild_parameter" TENSOR "T ccollections/OrderedDict ) R t3 R s .",
       /* protocol 4: a frame, short strings, globals from the stack, MEMOIZE */
       "x80 x04 x95 x10 x00 x00 x00 x00 x00 x00 x00 } x94 ( x8c x01 \"w x94"
       " x8c x0c \"torch._utils x8c x12 \"_rebuild_tensor_v2 x93"
-      " ( ( 'storage' ctorch/FloatStorage '0' 'cpu' i4 t Q " DENSE_4
+      " ( ( 'storage' ctorch/FloatStorage '0' 'cpu' i4 t Q " PW_DENSE_4
       " F ccollections/OrderedDict ) R t R u .",
       /* metadata that says nothing; dimensions as LONG1 */
       "p } 'w' ctorch._utils/_rebuild_tensor_v2 ( ( 'storage' ctorch/FloatStorage '0' 'cpu' l4 t Q "
       "l0 l4 t1 l1 t1 F ccollections/OrderedDict ) R } t R s .",
       /* an untyped storage counts bytes; its dtype is the tensor's */
       "p } 'w' ctorch._utils/_rebuild_tensor_v3 ( ( 'storage' ctorch.storage/UntypedStorage '0' "
-      "'cpu' i16 t Q " DENSE_4 " F ccollections/OrderedDict ) R ctorch/float32 t R s .",
+      "'cpu' i16 t Q " PW_DENSE_4 " F ccollections/OrderedDict ) R ctorch/float32 t R s .",
       /* beside what is no tensor */
-      "p } ( 'w'" V2("FloatStorage", "0", 4, DENSE_4) "'step' i7 'lr' G x00 x00 x00 x00 x00 x00"
-                                                      " x00 x00 'none' N 'list' ] i1 a u .",
+      "p } ( 'w'" TENSOR "'step' i7 'lr' G x00 x00 x00 x00 x00 x00"
+      " x00 x00 'none' N 'list' ] i1 a u .",
   };
-  parse_words(FORMS[_i]);
+  parse_words(FORMS[_i], "little", PW_TORCH);
   holds_numbers();
 }
 END_TEST
 enum { N_FORMS = 8 };
 
 START_TEST(pth_parse__wrapped_dicts__the_weights_found) {
-#define W "} 'w'" V2("FloatStorage", "0", 4, DENSE_4) "s "
-#define OTHER "} 'z'" V2("FloatStorage", "1", 4, DENSE_4) "s "
+#define W "} 'w'" TENSOR "s "
+#define OTHER "} 'z'" PW_F32_1 PW_DENSE_4 PW_END "s "
   static const char *const FORMS[] = {
       "p } 'model' " W "s .",
       "p } ( 'optimizer' " OTHER "'model' " W "'args' N 'epoch' i3 u .",
       "p } ( 'optimizer' " OTHER "'state_dict' } 'module' " W "s u .",
       "p } ( 'anything' " W "'version' i1 u .",
       "p } 'model_state_dict' " W "s .",
-      "p } 'w'" V2("FloatStorage", "0", 4, DENSE_4) "s q0 'model' " OTHER "s .",
+      "p } 'w'" TENSOR "s q0 'model' " OTHER "s .",
   };
-  parse_words(FORMS[_i]);
+  parse_words(FORMS[_i], "little", PW_TORCH);
   holds_numbers();
 }
 END_TEST
 enum { N_WRAPPED = 6 };
 
 START_TEST(pth_parse__one_storage__many_views) {
-  parse_words(
-      "p } ( 'all'" V2("FloatStorage", "0", 4, "i0 i2 i2 t2 i2 i1 t2") "'turned'" V2("FloatStorage", "0", 4, "i0 i2 i2 t2 i1 i2 t2") "'row'" V2(
-          "FloatStorage", "0", 4,
-          "i2 i2 t1 i1 t1") "'even'" V2("FloatStorage", "0", 4,
-                                        "i0 i2 t1 i2 t1") "'same'" V2("FloatStorage", "0", 4,
-                                                                      "i3 i5 t1 i0 t1") "'scalar"
-                                                                                        "'" V2(
-                                                                                            "Flo"
-                                                                                            "atS"
-                                                                                            "tor"
-                                                                                            "ag"
-                                                                                            "e",
-                                                                                            "0", 4,
-                                                                                            "i1 "
-                                                                                            "t0 "
-                                                                                            "t0") "'none'" V2("FloatStorage",
-                                                                                                              "0",
-                                                                                                              4,
-                                                                                                              "i4 i0 t1 i1 t1") "u .");
+  parse_words("p } ( "
+              "'all'" PW_F32_0 "i0 i2 i2 t2 i2 i1 t2" PW_END "'turned'" PW_F32_0
+              "i0 i2 i2 t2 i1 i2 t2" PW_END "'row'" PW_F32_0 "i2 i2 t1 i1 t1" PW_END
+              "'even'" PW_F32_0 "i0 i2 t1 i2 t1" PW_END "'same'" PW_F32_0 "i3 i5 t1 i0 t1" PW_END
+              "'scalar'" PW_F32_0 "i1 t0 t0" PW_END "'none'" PW_F32_0 "i4 i0 t1 i1 t1" PW_END "u .",
+              "little", PW_TORCH);
   static const struct {
     const char *name;
     uint64_t bytes;
