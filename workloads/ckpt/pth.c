@@ -20,8 +20,9 @@ enum global_id {
   TENSOR_V2,
   TENSOR_V3,
   PARAMETER,
-  UNTYPED, /* storages and dtypes: UNTYPED, or FORMAT plus their raw_format */
-  FORMAT
+  UNTYPED,                           /* a storage of bytes */
+  STORAGE,                           /* plus a raw_format: a storage of such elements */
+  DTYPE = STORAGE + RAW_FORMAT_COUNT /* plus a raw_format */
 };
 
 static const pickle_global GLOBALS[] = {
@@ -29,17 +30,20 @@ static const pickle_global GLOBALS[] = {
     {"torch._utils", "_rebuild_tensor_v2", PICKLE_CALLED, TENSOR_V2},
     {"torch._utils", "_rebuild_tensor_v3", PICKLE_CALLED, TENSOR_V3},
     {"torch._utils", "_rebuild_parameter", PICKLE_CALLED, PARAMETER},
-    {"torch", "FloatStorage", PICKLE_NAME, FORMAT + RAW_F32},
-    {"torch", "HalfStorage", PICKLE_NAME, FORMAT + RAW_F16},
-    {"torch", "BFloat16Storage", PICKLE_NAME, FORMAT + RAW_BF16},
+    {"torch", "FloatStorage", PICKLE_NAME, STORAGE + RAW_F32},
+    {"torch", "HalfStorage", PICKLE_NAME, STORAGE + RAW_F16},
+    {"torch", "BFloat16Storage", PICKLE_NAME, STORAGE + RAW_BF16},
     {"torch.storage", "UntypedStorage", PICKLE_NAME, UNTYPED},
-    {"torch", "float32", PICKLE_NAME, FORMAT + RAW_F32}, /* dtypes, for _rebuild_tensor_v3 */
-    {"torch", "float16", PICKLE_NAME, FORMAT + RAW_F16},
-    {"torch", "bfloat16", PICKLE_NAME, FORMAT + RAW_BF16},
+    {"torch", "float32", PICKLE_NAME, DTYPE + RAW_F32}, /* dtypes, for _rebuild_tensor_v3 */
+    {"torch", "float16", PICKLE_NAME, DTYPE + RAW_F16},
+    {"torch", "bfloat16", PICKLE_NAME, DTYPE + RAW_BF16},
 };
 
-static uint64_t element_bytes(int id) {
-  return id == UNTYPED ? 1 : id == FORMAT + RAW_F32 ? 4 : 2;
+/* Of a storage type; 0: the name is that of something else. */
+static uint64_t storage_bytes(const pickle_global *g) {
+  if (g->id == UNTYPED) return 1;
+  if (g->id == STORAGE + RAW_F32) return 4;
+  return g->id == STORAGE + RAW_F16 || g->id == STORAGE + RAW_BF16 ? 2 : 0;
 }
 
 /* -- storages -- */
@@ -47,8 +51,8 @@ static uint64_t element_bytes(int id) {
 typedef struct storage {
   const char *key;
   size_t key_len;
-  int type;                  /* UNTYPED, or FORMAT plus a raw_format */
-  uint64_t n;                /* elements; bytes where untyped */
+  int type;                  /* UNTYPED, or STORAGE plus a raw_format */
+  uint64_t n, bytes;         /* elements (bytes, where untyped), and their bytes in all */
   const unsigned char *data; /* n elements, once it was found */
   const pickle_node *id;     /* where the pickle speaks of it first */
 } storage;
@@ -100,7 +104,7 @@ static int read_storage(const reader *r, const pickle_node *id, storage *s) {
   const pickle_value *v = t != NULL ? t->items : NULL;
   bool fits = t != NULL && t->n == (r->legacy ? 6 : 5) && v[0].kind == PICKLE_STR &&
               v[0].len == 7 && memcmp(v[0].as.s, "storage", 7) == 0 && v[1].kind == PICKLE_GLOBAL &&
-              v[1].as.global->use == PICKLE_NAME && v[2].kind == PICKLE_STR &&
+              storage_bytes(v[1].as.global) > 0 && v[2].kind == PICKLE_STR &&
               v[3].kind == PICKLE_STR && v[4].kind == PICKLE_INT && v[4].as.i >= 0 &&
               (!r->legacy || v[5].kind == PICKLE_NONE);
   if (!fits)
@@ -113,9 +117,15 @@ static int read_storage(const reader *r, const pickle_node *id, storage *s) {
                  .type = v[1].as.global->id,
                  .n = (uint64_t)v[4].as.i,
                  .id = id};
-  if (s->n > UINT64_MAX / 4 / element_bytes(s->type))
-    return err_set(r->e, ERR_BAD, "%s: offset %lu: storage '%s' claims %llu elements", AT(id),
-                   SHOW(s->key, s->key_len), (unsigned long long)s->n);
+  uint64_t size = storage_bytes(v[1].as.global);
+  if (s->n > r->len / size)
+    return err_set(
+        r->e, ERR_BAD,
+        "%s: offset %lu: storage '%s' claims %llu elements of %llu bytes; the whole file "
+        "has %zu bytes",
+        AT(id), SHOW(s->key, s->key_len), (unsigned long long)s->n, (unsigned long long)size,
+        r->len);
+  s->bytes = s->n * size;
   return ERR_OK;
 }
 
@@ -203,16 +213,15 @@ static int read_zip(reader *r) {
     size_t len = 0;
     const char *name = join(r->scratch, pkl->name, n_prefix, "data/", s->key, s->key_len, &len);
     const zip_entry *z = zipdir_find(&dir, name, len);
-    uint64_t want = s->n * element_bytes(s->type);
     if (z == NULL)
       return err_set(r->e, ERR_BAD, "%s: offset %lu: there is no entry '%s' for this storage",
                      AT(s->id), SHOW(name, len));
-    if (z->size != want)
+    if (z->size != s->bytes)
       return err_set(r->e, ERR_BAD,
                      "%s: offset %lu: the entry '%s' has %llu bytes; the %llu elements of this "
                      "storage need %llu",
                      AT(s->id), SHOW(name, len), (unsigned long long)z->size,
-                     (unsigned long long)s->n, (unsigned long long)want);
+                     (unsigned long long)s->n, (unsigned long long)s->bytes);
     s->data = z->data;
   }
   return ERR_OK;
@@ -272,17 +281,17 @@ static int place_storages(reader *r, const pickle *keys, size_t pos) {
                      keys->where, i + 1, list->n,
                      key->kind == PICKLE_STR ? SHOW(key->as.s, key->len) : "not a string",
                      s == NULL ? "no storage of the object" : "listed twice");
-    uint64_t left = r->len - pos, n = 0, want = s->n * element_bytes(s->type);
+    uint64_t left = r->len - pos, n = 0;
     for (size_t b = 0; b < 8 && left >= 8; b++) n |= (uint64_t)r->data[pos + b] << (8 * b);
-    if (left < 8 || n != s->n || want > left - 8)
+    if (left < 8 || n != s->n || s->bytes > left - 8)
       return err_set(
           r->e, ERR_BAD,
           "%s: offset %zu: storage '%s' should have %llu elements (%llu bytes) here; the "
           "file says %llu and has %llu bytes left",
           r->where, pos, SHOW(s->key, s->key_len), (unsigned long long)s->n,
-          (unsigned long long)want, (unsigned long long)n, (unsigned long long)left);
+          (unsigned long long)s->bytes, (unsigned long long)n, (unsigned long long)left);
     s->data = r->data + pos + 8;
-    pos += 8 + (size_t)want;
+    pos += 8 + (size_t)s->bytes;
   }
   for (size_t i = 0; i < r->n_storages; i++)
     if (r->storages[i].data == NULL)
@@ -320,7 +329,7 @@ static const pickle_node *tensor_call(const pickle_value *v) {
 
 /* v2: (storage, offset, shape, strides, requires_grad, hooks[, metadata]); v3: a dtype before the
  * metadata. Only an empty metadata leaves the numbers what they are. */
-static bool tensor_fits(const pickle_node *c, int *type) {
+static bool tensor_fits(const pickle_node *c, raw_format *format) {
   const pickle_value *v = c->items;
   const size_t known = c->fn->id == TENSOR_V3 ? 7 : 6;
   bool fits = (c->n == known || c->n == known + 1) && v[0].kind == PICKLE_PERSID &&
@@ -330,13 +339,17 @@ static bool tensor_fits(const pickle_node *c, int *type) {
   const pickle_value *meta = c->n == known + 1 ? &v[known] : NULL;
   bool plain = meta == NULL || meta->kind == PICKLE_NONE ||
                (meta->kind == PICKLE_DICT && meta->as.node->n == 0);
-  const pickle_value *storage_type = &v[0].as.node->items[0].as.node->items[1];
-  *type = storage_type->as.global->id;
-  if (c->fn->id == TENSOR_V3) {
-    if (*type != UNTYPED || v[6].kind != PICKLE_GLOBAL) return false;
-    *type = v[6].as.global->id;
+  const pickle_value *name = &v[0].as.node->items[0].as.node->items[1]; /* a storage type, or */
+  int first = STORAGE;
+  if (c->fn->id == TENSOR_V3) { /* bytes, and a dtype */
+    if (name->as.global->id != UNTYPED || v[6].kind != PICKLE_GLOBAL) return false;
+    name = &v[6];
+    first = DTYPE;
   }
-  return plain && *type >= FORMAT;
+  int id = name->as.global->id - first;
+  if (id < 0 || id >= RAW_FORMAT_COUNT) return false;
+  *format = (raw_format)id;
+  return plain;
 }
 
 static bool read_extents(const pickle_node *tuple, uint64_t v[RAW_MAX_RANK]) {
@@ -376,14 +389,12 @@ static bool count_span(const raw_tensor *t, uint64_t room, uint64_t *span) {
 
 static int read_tensor(const reader *r, const pickle_node *c, raw_tensor *t) {
   const pickle_value *v = c->items;
-  int type = 0;
-  if (!tensor_fits(c, &type))
+  if (!tensor_fits(c, &t->format))
     return err_set(r->e, ERR_BAD,
                    "%s: offset %lu: tensor '%s': the arguments of %s are not those that torch.save "
                    "writes for a dense f32, f16 or bf16 tensor",
                    AT(c), t->name, c->fn->name);
   const pickle_node *shape = v[2].as.node;
-  t->format = (raw_format)(type - FORMAT);
   t->rank = (uint32_t)shape->n;
   if (shape->n > RAW_MAX_RANK)
     return err_set(r->e, ERR_BAD, "%s: offset %lu: tensor '%s' has %zu dimensions; the limit is %d",
@@ -397,8 +408,8 @@ static int read_tensor(const reader *r, const pickle_node *c, raw_tensor *t) {
                    AT(c), t->name, PTH_MAX_ELEMENTS_LOG2);
   const pickle_value *key = &v[0].as.node->items[0].as.node->items[2];
   const storage *s = find_storage(r, key->as.s, key->len);
-  uint64_t size = element_bytes(type), offset = (uint64_t)v[1].as.i;
-  uint64_t room = s->n * element_bytes(s->type) / size; /* the same but for an untyped one */
+  uint64_t size = t->format == RAW_F32 ? 4 : 2, offset = (uint64_t)v[1].as.i;
+  uint64_t room = s->bytes / size; /* its n but for an untyped one */
   if (offset > room || (n > 0 && !count_span(t, room - offset, &span)))
     return err_set(r->e, ERR_BAD,
                    "%s: offset %lu: tensor '%s' reaches beyond its storage '%s', which has %llu "
