@@ -72,8 +72,9 @@ static const bad_case PICKLES[] = {
     {"p N r4294967295 .", "LONG_BINPUT remembers a value under the number 4294967295; the limit"},
     {"p N r9 .", "LONG_BINPUT remembers a value under the number 9; the limit here is 3"},
     /* cycles: a value that contains itself, at once, through another, through a tuple */
-    {"p ] q0 h0 a .", "APPEND changes the list made at offset 2 after it was used; that is how"},
-    {"p } q0 'a' h0 s .", "SETITEM changes the dict made at offset 2 after it was used"},
+    {"p ] q0 h0 a .",
+     "APPEND changes the list made at offset 2 after it was fetched from the memo; that is how"},
+    {"p } q0 'a' h0 s .", "SETITEM changes the dict made at offset 2 after it was fetched"},
     {"p ] q0 ( h0 e .", "APPENDS changes the list made at offset 2"},
     {"p ] q0 h0 t1 a .", "APPEND changes the list made at offset 2"},
     {"p ] q0 ] h0 a a .", "APPEND changes the list made at offset 2"},
@@ -127,6 +128,7 @@ static const bad_case TENSORS[] = {
     {T("i-1 i4 t1 i1 t1"), "offset, shape and strides must be whole numbers from 0"},
     {T("i0 i-4 t1 i1 t1"), "offset, shape and strides must be whole numbers from 0"},
     {T("i3 i4 t1 i-1 t1"), "offset, shape and strides must be whole numbers from 0"},
+    {T("x8a x01 xff i4 t1 i1 t1"), "offset, shape and strides must be whole numbers from 0"},
     {T("i0 G x00 x00 x00 x00 x00 x00 x00 x00 t1 i1 t1"), "must be whole numbers from 0"},
     {T("i0 l9223372036854775807 l9223372036854775807 t2 i0 i0 t2"), "with 2^40 elements at most"},
     {T("i0 l1099511627777 t1 i0 t1"), "with 2^40 elements at most"},
@@ -349,6 +351,23 @@ START_TEST(pth_parse__legacy_from_a_big_endian_machine__refused) {
 }
 END_TEST
 
+START_TEST(pth_parse__legacy_keys__each_storage_once_in_a_list) {
+  file f = legacy(NULL);
+  unsigned char *p = f.data + f.len - 2 * (8 + 16) - 1; /* STOP of the list "10", "20" */
+  ck_assert(memcmp(p - 5, "20q\2e.", 6) == 0);
+  p[-5] = '1';
+  refused(f.data, f.len, "storage keys: key 2 of 2, '10', is listed twice");
+  while (*p != ']') p--;
+  *p = '}';
+  refused(f.data, f.len, "f.pth: storage keys: offset");
+  out *o = out_memory(); /* the same beginning, another object, no list */
+  out_write(o, f.data, 137);
+  pw_assemble("p } . p N .", o);
+  refused_out(o, "f.pth: storage keys: are None; they must be a list");
+  free(f.data);
+}
+END_TEST
+
 START_TEST(pth_parse__nothing_of_torchs__refused) {
   refused("", 0, "begins neither as a zip archive nor with torch's magic number");
   refused("PK", 2, "begins neither");
@@ -373,6 +392,7 @@ int main(void) {
   tcase_add_loop_test(t, pth_parse__every_byte_damaged__no_harm, 0, 3);
   tcase_add_test(t, pth_parse__bad_legacy__refused);
   tcase_add_test(t, pth_parse__legacy_from_a_big_endian_machine__refused);
+  tcase_add_test(t, pth_parse__legacy_keys__each_storage_once_in_a_list);
   tcase_add_test(t, pth_parse__nothing_of_torchs__refused);
   suite_add_tcase(s, t);
   return suite_run(s);

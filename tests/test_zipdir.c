@@ -65,6 +65,16 @@ START_TEST(zipdir_read__lying_end__refused) {
 }
 END_TEST
 
+START_TEST(zipdir_read__zip64_record_inside_its_locator__refused) {
+  file f = small(PW_TORCH);
+  const size_t locator = f.len - 22 - 20, at = locator - 55; /* a byte less than a record has */
+  put32(f.data + at, 0x06064b50);
+  put32(f.data + locator + 8, (uint32_t)at);
+  refused(f.data, f.len, "where there is no zip64 end record");
+  free(f.data);
+}
+END_TEST
+
 START_TEST(zipdir_read__lying_entry__refused) {
   patched(PW_TORCH, 0, 8, 0, 1, "the zip entry 'x/data/0' is encrypted");
   patched(PW_TORCH, 0, 8, 0, 0x00080000,
@@ -144,7 +154,7 @@ END_TEST
 /* A zip64 entry: the directory's 32-bit fields say that the numbers are in the extra field. */
 START_TEST(zipdir_read__zip64_entry__read_or_refused) {
   static const unsigned char EXTRA[28] = {1, 0, 24, 0, 16, 0, 0, 0, 0, 0, 0, 0, 16};
-  for (int damage = 0; damage < 3; damage++) {
+  for (int damage = 0; damage < 5; damage++) {
     file f = small(PW_PLAIN);
     unsigned char *p = central(f, 1), *behind = p + 46 + p[28];
     uint32_t at = get32(p + 42);
@@ -165,6 +175,14 @@ START_TEST(zipdir_read__zip64_entry__read_or_refused) {
     if (damage == 2) { /* 2^64 - 1 bytes */
       memset(behind + 4, 0xFF, 16);
       refused(f.data, f.len, "claims 18446744073709551615 bytes; there are");
+    }
+    if (damage == 3) { /* longer than what holds it */
+      behind[2] = sizeof EXTRA;
+      refused(f.data, f.len, "the zip entry 'x/data/0' has a damaged zip64 field at offset");
+    }
+    if (damage == 4) { /* of another kind: then the numbers are meant as they stand */
+      behind[0] = 2;
+      refused(f.data, f.len, "claims to begin at offset 4294967295, where no entry begins");
     }
     free(f.data);
   }
@@ -239,6 +257,7 @@ int main(void) {
   TCase *t = tcase_create("all");
   tcase_set_timeout(t, 60);
   tcase_add_test(t, zipdir_read__lying_end__refused);
+  tcase_add_test(t, zipdir_read__zip64_record_inside_its_locator__refused);
   tcase_add_test(t, zipdir_read__lying_entry__refused);
   tcase_add_test(t, zipdir_read__size_beyond_the_directory__refused);
   tcase_add_test(t, zipdir_read__overlapping_entries__refused);

@@ -181,12 +181,11 @@ static int push_node(machine *m, pickle_kind kind, pickle_node **node) {
   return push(m, (pickle_value){.kind = kind, .as.node = *node});
 }
 
-/* Appends v[0..n) to a node. What becomes part of another value grows no more (see pickle.h). */
+/* Appends v[0..n) to a node. */
 static int put_items(machine *m, pickle_node *to, const pickle_value *v, size_t n) {
   for (size_t i = 0; i < n; i++) {
     if (is_node(&v[i])) {
       pickle_node *item = v[i].as.node;
-      item->used = 1;
       if (item->depth >= PICKLE_MAX_DEPTH)
         return fault(m, "nests values more than %d deep", PICKLE_MAX_DEPTH);
       if (to->depth <= item->depth) to->depth = (uint16_t)(item->depth + 1);
@@ -226,9 +225,10 @@ static int grow(machine *m, pickle_kind kind, size_t n, size_t marks) {
   if (to->kind != kind)
     return fault(m, "wants %s below its values, not %s", pickle_kind_name(kind),
                  pickle_kind_name(to->kind));
-  if (to->as.node->used)
+  if (to->as.node->fetched)
     return fault(m,
-                 "changes the %s made at offset %lu after it was used; that is how a value comes "
+                 "changes the %s made at offset %lu after it was fetched from the memo; that is "
+                 "how a value comes "
                  "to contain itself, which no checkpoint needs",
                  kind == PICKLE_LIST ? "list" : "dict", (unsigned long)to->as.node->at);
   if (kind == PICKLE_DICT && n % 2 != 0) return fault(m, "has a key without a value");
@@ -422,7 +422,6 @@ static int do_reduce(machine *m, unsigned char op) {
   node->fn = g;
   node->items = args.as.node->items, node->n = args.as.node->n; /* a tuple does not change */
   node->depth = args.as.node->depth;
-  node->used = 1;
   return ERR_OK;
 }
 
@@ -494,7 +493,7 @@ static int do_get(machine *m, unsigned char op) {
     return fault(m, "wants the value remembered under %llu; there is none",
                  (unsigned long long)index);
   pickle_value v = m->memo[index];
-  if (is_node(&v)) v.as.node->used = 1;
+  if (is_node(&v)) v.as.node->fetched = true;
   return push(m, v);
 }
 

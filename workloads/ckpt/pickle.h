@@ -7,11 +7,11 @@
  * (protocols 2 to 5) and the globals that the caller allows. Every other opcode and every other
  * global is refused with its name and offset, before anything is made of it.
  *
- * The tree has no cycles. Values are immutable but for lists and dicts; and a list or dict may only
- * grow until it is used: put into another value, or fetched from the memo. An edge that closes a
- * cycle would grow a list or dict that is already part of what is put into it, or that was fetched
- * in order to be put into itself; both are refused. Python's pickler never grows a used one but for
- * a cycle. A value may still be shared, so that the tree is a DAG; who walks it counts its steps.
+ * The tree has no cycles. Every opcode moves the values that it takes off the stack, so that a list
+ * or dict on the stack is referred to from nowhere else, until it is fetched from the memo; and it
+ * may not grow after that. An edge that closes a cycle would grow a list or dict by something that
+ * refers to it already, which is a second reference. Python's pickler grows a fetched one only for
+ * a cycle. Values may still be shared: the tree is a DAG, and who walks it counts the steps.
  *
  * Bounds: PICKLE_MAX_BYTES read, PICKLE_MAX_VALUES pushes (so also stack, nodes, items),
  * PICKLE_MAX_MEMO entries, PICKLE_MAX_DEPTH levels of nesting; memory at most some 100 bytes a
@@ -20,6 +20,7 @@
 #ifndef LS_PICKLE_H
 #define LS_PICKLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -89,7 +90,7 @@ struct pickle_node {
   size_t n, cap;           /* items, so twice the entries of a dict */
   uint32_t at;             /* offset of the opcode that made it */
   uint16_t depth;          /* levels of nodes, this one included */
-  uint16_t used;           /* no longer grows */
+  bool fetched;            /* from the memo, so that it no longer grows */
 };
 
 typedef struct pickle {
