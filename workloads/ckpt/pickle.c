@@ -183,6 +183,7 @@ static int push_node(machine *m, pickle_kind kind, pickle_node **node) {
 
 /* Appends v[0..n) to a node. */
 static int put_items(machine *m, pickle_node *to, const pickle_value *v, size_t n) {
+  if (to->cap == 0 && n > 0) to->items = ARENA_NEW(m->a, pickle_value, n), to->cap = n;
   for (size_t i = 0; i < n; i++) {
     if (is_node(&v[i])) {
       pickle_node *item = v[i].as.node;
