@@ -196,12 +196,18 @@ static int put_items(machine *m, pickle_node *to, const pickle_value *v, size_t 
   return ERR_OK;
 }
 
+/* Whether none of the top n is a mark. */
+static bool all_values(const machine *m, size_t n) {
+  for (size_t i = m->n - n; i < m->n; i++)
+    if (m->stack[i].kind == PICKLE_MARK) return false;
+  return true;
+}
+
 /* A new immutable node of the top n values, which it replaces. */
 static int collect(machine *m, pickle_kind kind, size_t n) {
   if (n > m->n) return fault(m, "wants %zu values; the stack has %zu", n, m->n);
-  size_t from = m->n - n;
-  for (size_t i = from; i < m->n; i++)
-    if (m->stack[i].kind == PICKLE_MARK) return fault(m, "wants %zu values above the mark", n);
+  if (!all_values(m, n)) return fault(m, "wants %zu values above the mark", n);
+  const size_t from = m->n - n;
   pickle_node *node;
   pickle_value top = {0};
   TRY(push_node(m, kind, &node));
@@ -222,6 +228,7 @@ static int above_mark(machine *m, size_t *n) {
 /* Moves the top n values into the list or dict below them (and below `marks` marks). */
 static int grow(machine *m, pickle_kind kind, size_t n, size_t marks) {
   if (n + marks >= m->n) return fault(m, "finds nothing on the stack to put values into");
+  if (!all_values(m, n)) return fault(m, "wants %zu values above the mark", n);
   pickle_value *to = &m->stack[m->n - n - marks - 1];
   if (to->kind != kind)
     return fault(m, "wants %s below its values, not %s", pickle_kind_name(kind),
@@ -229,8 +236,7 @@ static int grow(machine *m, pickle_kind kind, size_t n, size_t marks) {
   if (to->as.node->fetched)
     return fault(m,
                  "changes the %s made at offset %lu after it was fetched from the memo; that is "
-                 "how a value comes "
-                 "to contain itself, which no checkpoint needs",
+                 "how a value comes to contain itself, which no checkpoint needs",
                  kind == PICKLE_LIST ? "list" : "dict", (unsigned long)to->as.node->at);
   if (kind == PICKLE_DICT && n % 2 != 0) return fault(m, "has a key without a value");
   TRY(put_items(m, to->as.node, m->stack + (m->n - n), n));
