@@ -116,6 +116,7 @@ END_TEST
 /* Storages and tensors. `T` is a tensor of storage '0', of four f32. */
 #define T(rest) "p } 'w'" PW_F32_0 rest PW_END "s ."
 #define ID(id) "p } 'w' ctorch._utils/_rebuild_tensor_v2 ( " id " Q " PW_DENSE_4 " F N t R s ."
+#define SIXTY_FOUR "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 static const bad_case TENSORS[] = {
     {T("i1 i4 t1 i1 t1"), "tensor 'w' reaches beyond its storage '0', which has 4 elements; the "
                           "view begins at element 1"},
@@ -168,6 +169,9 @@ static const bad_case TENSORS[] = {
     {ID("( 'storage' ctorch/FloatStorage '0' 'cpu' t"), "the persistent id is not"},
     {ID("( 'storage' ctorch/FloatStorage '0' 'cpu' l9223372036854775807 t"),
      "claims 9223372036854"},
+    {ID("( 'storage' ctorch/FloatStorage '" SIXTY_FOUR "' 'cpu' i4 t"),
+     "there is no entry 'x/data/0"},
+    {ID("( 'storage' ctorch/FloatStorage '" SIXTY_FOUR "0' 'cpu' i4 t"), "key of 64 bytes at most"},
     {ID("( 'storage' ctorch/FloatStorage '2' 'cpu' i4 t"), "there is no entry 'x/data/2'"},
     {ID("( 'storage' ctorch/FloatStorage '' 'cpu' i4 t"), "there is no entry 'x/data/'"},
     {ID("( 'storage' ctorch/FloatStorage '0' 'cpu' i5 t"), "the entry 'x/data/0' has 16 bytes; the "

@@ -105,13 +105,13 @@ static int read_storage(const reader *r, const pickle_node *id, storage *s) {
   bool fits = t != NULL && t->n == (r->legacy ? 6 : 5) && v[0].kind == PICKLE_STR &&
               v[0].len == 7 && memcmp(v[0].as.s, "storage", 7) == 0 && v[1].kind == PICKLE_GLOBAL &&
               storage_bytes(v[1].as.global) > 0 && v[2].kind == PICKLE_STR &&
-              v[3].kind == PICKLE_STR && v[4].kind == PICKLE_INT && v[4].as.i >= 0 &&
-              (!r->legacy || v[5].kind == PICKLE_NONE);
+              v[2].len <= PTH_MAX_KEY && v[3].kind == PICKLE_STR && v[4].kind == PICKLE_INT &&
+              v[4].as.i >= 0 && (!r->legacy || v[5].kind == PICKLE_NONE);
   if (!fits)
     return err_set(r->e, ERR_BAD,
                    "%s: offset %lu: the persistent id is not ('storage', type, key, location, "
-                   "elements%s), as torch.save writes it",
-                   AT(id), r->legacy ? ", None" : "");
+                   "elements%s), as torch.save writes it, with a key of %d bytes at most",
+                   AT(id), r->legacy ? ", None" : "", PTH_MAX_KEY);
   *s = (storage){.key = v[2].as.s,
                  .key_len = v[2].len,
                  .type = v[1].as.global->id,

@@ -36,7 +36,12 @@
 #include "sim/base/err.h"
 #include "workloads/ckpt/raw.h"
 
-enum { PTH_MAX_NAME = 512, PTH_MAX_WRAPPERS = 4, PTH_MAX_ELEMENTS_LOG2 = 40 };
+enum {
+  PTH_MAX_NAME = 512,
+  PTH_MAX_KEY = 64, /* of a storage: torch's are numbers. Short, since sorting compares them */
+  PTH_MAX_WRAPPERS = 4,
+  PTH_MAX_ELEMENTS_LOG2 = 40
+};
 
 /* Whether the bytes begin as a .pth does. A zip archive may still be something else. */
 bool pth_is(const unsigned char *data, size_t len);
