@@ -296,6 +296,31 @@ START_TEST(model_parse__meta_llama_2__defaults) {
 }
 END_TEST
 
+/* The params.json of the golden tiny models (golden data: gen.py, MODELS and meta_params). */
+START_TEST(model_parse__golden_params__the_golden_models) {
+  parse("{\"dim\": 64, \"multiple_of\": 4, \"n_heads\": 4, \"n_layers\": 2, \"norm_eps\": 1e-05,"
+        "\"vocab_size\": -1}");
+  ck_assert_uint_eq(m.intermediate_size, 172);
+  ck_assert_uint_eq(m.num_key_value_heads, 4);
+  ck_assert(m.rope_theta == 10000 && m.rope_scaling.factor == 0);
+  parse("{\"dim\": 64, \"multiple_of\": 32, \"n_heads\": 8, \"n_kv_heads\": 2, \"n_layers\": 2,"
+        "\"norm_eps\": 1e-05, \"rope_theta\": 10000.0, \"use_scaled_rope\": false,"
+        "\"vocab_size\": 320}");
+  ck_assert_uint_eq(m.intermediate_size, 192);
+  ck_assert_uint_eq(m.head_dim, 8);
+  ck_assert_uint_eq(m.vocab_size, 320);
+  ck_assert(m.rope_scaling.factor == 0);
+  parse("{\"dim\": 128, \"ffn_dim_multiplier\": 0.75, \"multiple_of\": 32, \"n_heads\": 8,"
+        "\"n_kv_heads\": 2, \"n_layers\": 4, \"norm_eps\": 1e-05, \"rope_theta\": 500000.0,"
+        "\"use_scaled_rope\": true, \"vocab_size\": 512}");
+  ck_assert_uint_eq(m.intermediate_size, 256);
+  ck_assert_uint_eq(m.head_dim, 16);
+  ck_assert(m.rope_scaling.factor == 32 && m.rope_scaling.low_freq_factor == 1);
+  ck_assert(m.rope_scaling.high_freq_factor == 4 && m.rope_theta == 500000);
+  ck_assert_uint_eq(m.rope_scaling.original_max_position_embeddings, 8192);
+}
+END_TEST
+
 START_TEST(model_parse__meta_faults__named_by_metas_keys) {
   static const char *const CASES[][2] = {
       {"{\"dim\": 64}", "f.json: .n_layers: is missing; it must be a whole number from 1 to 1024"},
@@ -398,6 +423,7 @@ int main(void) {
   tcase_add_test(t, model_parse__meta_llama_3_2_1b__same_as_the_built_in_one);
   tcase_add_test(t, model_parse__meta_feed_forward_rule__known_widths);
   tcase_add_test(t, model_parse__meta_llama_2__defaults);
+  tcase_add_test(t, model_parse__golden_params__the_golden_models);
   tcase_add_test(t, model_parse__meta_faults__named_by_metas_keys);
   tcase_add_test(t, model_parse__random_mutations__refused_or_sound);
   suite_add_tcase(s, t);
