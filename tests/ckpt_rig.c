@@ -107,10 +107,9 @@ void blob_put(blob *b, const void *data, size_t n) {
 }
 
 void blob_int(blob *b, uint64_t v, int bytes) {
-  for (int i = 0; i < bytes; i++) {
-    unsigned char byte = (unsigned char)(v >> 8 * i);
-    blob_put(b, &byte, 1);
-  }
+  unsigned char little[8];
+  for (int i = 0; i < bytes; i++) little[i] = (unsigned char)(v >> 8 * i);
+  blob_put(b, little, (size_t)bytes);
 }
 
 void blob_pad(blob *b, size_t multiple) {
@@ -174,8 +173,10 @@ static void encode_q4_0(blob *b, const float *x, float *y) {
 
 /* llama2.c: all values, then all scales; nearest with ties to even. */
 static void encode_q8_l2c(blob *b, const float *x, size_t n, size_t group, float *y) {
+  float scale = 0;
   for (size_t i = 0; i < n; i++) {
-    float scale = largest(x + i / group * group, group) / 127, q = nearbyintf(x[i] / scale);
+    if (i % group == 0) scale = largest(x + i, group) / 127;
+    float q = nearbyintf(x[i] / scale);
     blob_int(b, (uint64_t)(int64_t)q, 1);
     if (y != NULL) y[i] = scale * q;
   }

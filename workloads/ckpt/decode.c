@@ -45,8 +45,13 @@ static void decode_q4_0(const unsigned char *data, uint64_t first, uint64_t n, f
 }
 
 static void decode_q8_l2c(const raw_tensor *t, uint64_t first, uint64_t n, float *y) {
-  for (uint64_t i = 0; i < n; i++)
-    y[i] = bytes_f32(t->scales + (first + i) / t->group * 4) * (float)(int8_t)t->data[first + i];
+  const int8_t *q = (const int8_t *)t->data + first;
+  for (uint64_t i = 0; i < n;) {
+    uint64_t group = (first + i) / t->group, end = (group + 1) * t->group - first;
+    float scale = bytes_f32(t->scales + 4 * group);
+    if (end > n) end = n;
+    for (; i < end; i++) y[i] = scale * (float)q[i];
+  }
 }
 
 void raw_decode(const raw_tensor *t, uint64_t row, uint64_t col, uint64_t n, float *y) {
