@@ -8,6 +8,7 @@
 
 #include "tests/ckpt_rig.h"
 #include "tests/suite.h"
+#include "workloads/ckpt/gguf.h"
 
 static arena mem;
 static const rig *g;
@@ -284,6 +285,30 @@ START_TEST(gguf_parse__lying_tensors__said) {
 }
 END_TEST
 
+/* The data begin at the next multiple of the alignment that the file asks for. */
+START_TEST(gguf_parse__alignment_of_its_own__data_begin_there) {
+  for (uint32_t alignment = 8; alignment <= 256; alignment *= 2) {
+    blob b = gguf(2, 1);
+    raw_tensors t;
+    err e = {0};
+    key(&b, "general.alignment", 4);
+    blob_int(&b, alignment, 4);
+    info(&b, "t", 2, 1, 0, 0);
+    info(&b, "u", 2, 1, 0, alignment);
+    blob_pad(&b, alignment);
+    size_t data = b.len;
+    blob_int(&b, 1, 8);
+    blob_pad(&b, alignment);
+    blob_int(&b, 2, 8);
+    ck_assert_msg(gguf_parse("file", b.data, b.len, &t, &mem, &e) == ERR_OK, "%s", e.msg);
+    ck_assert_ptr_eq(t.at[0].data, b.data + data);
+    ck_assert_ptr_eq(t.at[1].data, b.data + data + alignment);
+    ck_assert_uint_eq(t.at[1].dim[1], 2);
+    ck_assert_uint_eq(t.at[1].bytes, 8);
+  }
+}
+END_TEST
+
 /* The bytes of a key's name and type, where its value begins. */
 static unsigned char *value_of(blob *b, const char *name) {
   size_t n = strlen(name), i = 0;
@@ -422,6 +447,7 @@ int main(void) {
   tcase_add_test(t, st_parse__lying_headers__said);
   tcase_add_test(t, gguf_parse__lying_headers__said);
   tcase_add_test(t, gguf_parse__lying_tensors__said);
+  tcase_add_test(t, gguf_parse__alignment_of_its_own__data_begin_there);
   tcase_add_test(t, gguf_model__values_that_cannot_be__said);
   tcase_add_test(t, gguf_model__other_forms__same_model);
   tcase_add_test(t, gguf_model__rope_factors__rule_or_factors);

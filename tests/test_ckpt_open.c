@@ -252,7 +252,9 @@ START_TEST(ckpt_open_bytes__not_the_models_tensors__named) {
   changed(copy, "0.mlp.up_proj.weighs", "0.mlp.up_proj.weight");
   refuses_safetensors(config, changed(copy, "layers.0.mlp.up", "layers.7.mlp.up"),
                       "is of layer 7, but the model has layers 0..0");
-  changed(copy, "layers.7.mlp.up", "layers.0.mlp.up");
+  changed(copy, "layers.7.mlp.up", "layers.1.mlp.up");
+  refuses_safetensors(config, copy, "is of layer 1, but the model has layers 0..0");
+  changed(copy, "layers.1.mlp.up", "layers.0.mlp.up");
   refuses_safetensors(
       config_with("\"num_hidden_layers\": 1", "\"num_hidden_layers\": 2"), copy,
       "file: tensor 'model.layers.1.input_layernorm.weight' (and 8 more) is missing");

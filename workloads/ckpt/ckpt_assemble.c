@@ -36,7 +36,6 @@ static int add_tensor(ckpt *ck, uint32_t shard, const raw_tensor *t, size_t *unk
                    "%s: tensor '%s' is of layer %" PRIu64 ", but the model has layers "
                    "0..%" PRIu64,
                    where, t->name, layer, ck->model.num_hidden_layers - 1);
-  if (r == CKPT_LM_HEAD && ck->model.tie_word_embeddings) return ERR_OK;
   ckpt_weight *w = &ck->weights[place_of(ck, r, layer)];
   const ckpt_part *last = w->n > 0 ? &w->parts[w->n - 1] : NULL;
   if (last != NULL && (last->shard == shard || !ck->format->split))
