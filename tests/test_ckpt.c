@@ -326,7 +326,6 @@ START_TEST(ckpt_assemble__weights_cut_over_shards__seeded_weights) {
 }
 END_TEST
 
-/* Shard 1's first tensor, k further on. */
 static void refuses_split(const char *say) {
   ck_assert_int_eq(ckpt_assemble(&ck, &fault), ERR_BAD);
   ck_assert_msg(strstr(fault.msg, say) != NULL, "'%s' is not in '%s'", say, fault.msg);
@@ -354,6 +353,14 @@ START_TEST(ckpt_assemble__faulty_shards__told_apart) {
   split(g, 2, 0);
   ck.shards[1].tensors.at[3].dim[0] = 31;
   refuses_split("neither their rows nor their columns add up to (64, 64)");
+  split(g, 2, 0); /* rows that are 64 modulo 2^64 */
+  ck.shards[0].tensors.at[3].dim[0] = ((uint64_t)1 << 63) + 64;
+  ck.shards[1].tensors.at[3].dim[0] = (uint64_t)1 << 63;
+  refuses_split("neither their rows nor their columns add up to (64, 64)");
+  split(g, 1, 0);
+  ck.shards[0].tensors.at[3].rank = 3;
+  ck.shards[0].tensors.at[3].dim[2] = 2;
+  refuses_split("' has shape (64, 64, 2); the model's hyper-parameters need (64, 64)");
   split(g, 2, 0);
   ck.shards[1].tensors.at[4] = ck.shards[1].tensors.at[3];
   refuses_split("layers.0.attention.wq.weight' is a duplicate: 'consolidated.01.pth' has it too");

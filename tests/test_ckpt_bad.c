@@ -144,6 +144,8 @@ START_TEST(st_parse__lying_headers__said) {
              "its data_offsets are 8 to 0, but the file has 8 bytes of data");
   refuses_st("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4,
              "span 4 bytes, but shape (2) of f32 has 8");
+  refuses_st("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,12]}}", 12,
+             "span 12 bytes, but shape (2) of f32 has 8");
   refuses_st(ST(), 7, "its data_offsets are 0 to 8, but the file has 7");
   refuses_st(ST(), 9, "the tensors end at byte 8 of the data, but the file has 9 bytes of it");
   refuses_st(ST(",\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}"), 12,
@@ -351,6 +353,62 @@ START_TEST(gguf_model__values_that_cannot_be__said) {
 }
 END_TEST
 
+/* micro's file with one key more; `extra` is its name, type and value. A filler key keeps the data
+ * where the alignment wants them. */
+static blob with_key(blob extra) {
+  blob b = rig_gguf(g, RAW_F32, 3, &mem), more = {.a = &mem};
+  blob_put(&more, b.data, 24);
+  blob_put(&more, extra.data, extra.len);
+  key(&more, "filler", 8);
+  size_t n = (32 - (more.len + 8 - 24) % 32) % 32;
+  blob_int(&more, n, 8);
+  for (size_t i = 0; i < n; i++) blob_int(&more, 'x', 1);
+  blob_put(&more, b.data + 24, b.len - 24);
+  more.data[16] = (unsigned char)(more.data[16] + 2); /* keys */
+  return more;
+}
+
+static blob u32_key(const char *name, uint32_t type, uint32_t v) {
+  blob b = {.a = &mem};
+  key(&b, name, type);
+  blob_int(&b, v, 4);
+  return with_key(b);
+}
+
+static blob text_key(const char *name, const char *v) {
+  blob b = {.a = &mem};
+  key(&b, name, 8);
+  text(&b, v);
+  return with_key(b);
+}
+
+static void takes(blob b) {
+  err e;
+  ck_assert_msg(try_open(b.data, b.len, &e) == ERR_OK, "%s", e.msg);
+}
+
+static void refuses_blob(blob b, const char *say) {
+  refuses(b.data, b.len, say);
+}
+
+START_TEST(gguf_model__what_would_change_results__refused) {
+  takes(u32_key("llama.expert_count", 4, 0));
+  refuses_blob(u32_key("llama.expert_count", 4, 8), "mixtures of experts are not supported");
+  takes(text_key("llama.rope.scaling.type", "none"));
+  refuses_blob(text_key("llama.rope.scaling.type", "yarn"),
+               "key 'llama.rope.scaling.type' is \"yarn\"; only \"none\" is supported");
+  refuses_blob(text_key("llama.rope.scaling.type", "\033[2J"), "is \"?[2J\"; only");
+  takes(u32_key("llama.rope.scale_linear", 6, 0x3f800000));
+  refuses_blob(u32_key("llama.rope.scale_linear", 6, 0x40000000),
+               "key 'llama.rope.scale_linear' is 2; it must be from 1 to 1");
+  takes(u32_key("llama.vocab_size", 4, 5));
+  refuses_blob(u32_key("llama.vocab_size", 4, 6), "tensor 'token_embd.weight' has shape (5, 32)");
+  takes(u32_key("llama.attention.value_length", 4, 8));
+  refuses_blob(u32_key("llama.attention.value_length", 4, 6), "with values of 6");
+  refuses_blob(text_key("llama.vocab_size", "5"), "is of type string; it must be one whole number");
+}
+END_TEST
+
 START_TEST(gguf_model__other_forms__same_model) {
   err e;
   /* other integer types of the same width, and a missing key: heads of their own for K and V */
@@ -449,6 +507,7 @@ int main(void) {
   tcase_add_test(t, gguf_parse__lying_tensors__said);
   tcase_add_test(t, gguf_parse__alignment_of_its_own__data_begin_there);
   tcase_add_test(t, gguf_model__values_that_cannot_be__said);
+  tcase_add_test(t, gguf_model__what_would_change_results__refused);
   tcase_add_test(t, gguf_model__other_forms__same_model);
   tcase_add_test(t, gguf_model__rope_factors__rule_or_factors);
   tcase_add_test(t, l2c_parse__lying_headers__said);

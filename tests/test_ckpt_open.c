@@ -153,6 +153,9 @@ START_TEST(ckpt_open__lying_index__said) {
   refuses(dir,
           ".weight_map['a']: is \"../part-0.safetensors\"; it must be the name of a file in the "
           "same folder");
+  put_text("model.safetensors.index.json", "{\"weight_map\": {\"a\": \"/part-0.safetensors\"}}");
+  refuses(dir, ".weight_map['a']: is \"/part-0.safetensors\"; it must be the name of a file in the "
+               "same folder");
   put_text("model.safetensors.index.json", "{\"weight_map\": {\"a\": 1}}");
   refuses(dir, ".weight_map['a']: is 1;");
   char *index = arena_strdup(&mem, rig_index(g, 2, &mem));
@@ -321,6 +324,32 @@ START_TEST(model_load__checkpoint__its_hyper_parameters) {
 }
 END_TEST
 
+/* What the file has and no rule gives outlives the checkpoint, as all of the model does. */
+START_TEST(model_load__rope_factors__outlive_the_checkpoint) {
+  model m;
+  rig odd = *rig_named("tiny-hd32");
+  odd.m.rope_scaling.high_freq_factor = 2;
+  const char *path = put_blob("a.gguf", rig_gguf(&odd, RAW_Q8_0, 3, &mem));
+  opens(path);
+  ck_assert_msg(model_load(path, &m, &mem, &fault) == ERR_OK, "%s", fault.msg);
+  ck_assert_ptr_nonnull(m.rope_factors);
+  ck_assert_ptr_ne(m.rope_factors, ck.model.rope_factors);
+  ck_assert_mem_eq(m.rope_factors, ck.model.rope_factors, 16 * sizeof(float));
+}
+END_TEST
+
+/* -1 in params.json: the tensors are asked, so that damaged ones show. */
+START_TEST(model_load__vocabulary_left_open__asks_the_weights) {
+  model m;
+  put_text("params.json", "{\"dim\": 64, \"n_layers\": 2, \"n_heads\": 4, \"vocab_size\": 512}");
+  put_text("consolidated.00.pth", "x");
+  ck_assert_msg(model_load(dir, &m, &mem, &fault) == ERR_OK, "%s", fault.msg);
+  put_text("params.json", "{\"dim\": 64, \"n_layers\": 2, \"n_heads\": 4, \"vocab_size\": -1}");
+  ck_assert_int_eq(model_load(dir, &m, &mem, &fault), ERR_BAD);
+  ck_assert_msg(strstr(fault.msg, "consolidated.00.pth: ") != NULL, "%s", fault.msg);
+}
+END_TEST
+
 START_TEST(model_parse__metas_vocabulary_left_open__said) {
   static const struct {
     const char *json;
@@ -395,6 +424,8 @@ int main(void) {
   tcase_add_test(t, ckpt_open_bytes__not_the_models_tensors__named);
   tcase_add_test(t, ckpt_open_bytes__known_extras__ignored);
   tcase_add_test(t, model_load__checkpoint__its_hyper_parameters);
+  tcase_add_test(t, model_load__rope_factors__outlive_the_checkpoint);
+  tcase_add_test(t, model_load__vocabulary_left_open__asks_the_weights);
   tcase_add_test(t, model_parse__metas_vocabulary_left_open__said);
   tcase_add_test(t, ckpt_print__every_tensor__shape_format_bytes_shard_totals);
   suite_add_tcase(s, t);
