@@ -115,6 +115,12 @@ START_TEST(ckpt_open__hf_folder__whole_file_then_index_then_a_single_one) {
   ck_assert_str_eq(ck.model.name, strrchr(dir, '/') + 1);
   opens(arena_printf(&mem, "%s/other.safetensors", dir));
   ck_assert_str_eq(ck.model.name, "other");
+  /* as in HF's cache: the usual name is a link to another */
+  const char *link = arena_printf(&mem, "%s/model.safetensors", dir);
+  unlink(link);
+  ck_assert_int_eq(symlink("other.safetensors", link), 0);
+  opens(link);
+  ck_assert_str_eq(ck.model.name, strrchr(dir, '/') + 1);
 }
 END_TEST
 
@@ -126,8 +132,9 @@ START_TEST(ckpt_open__faulty_folders__said) {
   put_blob("part-0.safetensors", rig_safetensors(g, RAW_F32, 0, 2, &mem));
   refuses(dir, "has 2 .safetensors files, but neither model.safetensors nor "
                "model.safetensors.index.json");
-  refuses(arena_printf(&mem, "%s/part-0.safetensors", dir),
-          "(and 5 more) is missing"); /* of 12 tensors, 6 */
+  refuses(
+      arena_printf(&mem, "%s/part-0.safetensors", dir),
+      "(and 5 more) is missing; of a checkpoint in shards, name the folder"); /* of 12 tensors, 6 */
   const char *index = rig_index(g, 2, &mem);
   put_text("model.safetensors.index.json", index);
   refuses(dir, "part-1.safetensors: cannot read it: No such file");
@@ -135,7 +142,7 @@ START_TEST(ckpt_open__faulty_folders__said) {
   refuses(dir, "part-1.safetensors: is gguf, but");
   put_text("part-1.safetensors", "what is this? nothing that anybody knows");
   refuses(dir, "part-1.safetensors: is none of the formats known: GGUF version 2 or 3, HF "
-               "safetensors or llama2.c");
+               "safetensors");
   put_blob("part-1.safetensors", rig_safetensors(g, RAW_F32, 1, 2, &mem));
   opens(dir);
   put_text("part-1.safetensors", "");

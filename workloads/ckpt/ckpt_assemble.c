@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,7 @@ static size_t place_of(const ckpt *ck, ckpt_role r, uint64_t layer) {
 
 const ckpt_weight *ckpt_find(const ckpt *ck, ckpt_role r, uint64_t layer) {
   if (r == CKPT_LM_HEAD && ck->model.tie_word_embeddings) r = CKPT_EMBEDDING;
+  assert(layer < (ckpt_role_in_layer(r) ? ck->model.num_hidden_layers : 1));
   return &ck->weights[place_of(ck, r, layer)];
 }
 
@@ -176,11 +178,13 @@ static int check_all(ckpt *ck, err *e) {
       if (check_weight(ck, (ckpt_role)r, layer, &gone, e)) return e->status;
   }
   if (gone.n == 0) return ERR_OK;
-  bool head = ckpt_find(ck, CKPT_LM_HEAD, 0)->n == 0;
   const char *more = gone.n == 1 ? "" : arena_printf(&ck->mem, " (and %zu more)", gone.n - 1);
-  return err_set(e, ERR_BAD, "%s: tensor '%s'%s is missing%s", ck->where, gone.first, more,
-                 head && gone.n == 1 ? "; is the head tied? tie_word_embeddings says it is not"
-                                     : "");
+  const char *hint = "";
+  if (gone.n == 1 && !ck->model.tie_word_embeddings && ckpt_find(ck, CKPT_LM_HEAD, 0)->n == 0)
+    hint = "; is the head tied? tie_word_embeddings says it is not";
+  else if (gone.n > 1 && ck->format->config != NULL && ck->n_shards == 1)
+    hint = "; of a checkpoint in shards, name the folder";
+  return err_set(e, ERR_BAD, "%s: tensor '%s'%s is missing%s", ck->where, gone.first, more, hint);
 }
 
 int ckpt_assemble(ckpt *ck, err *e) {

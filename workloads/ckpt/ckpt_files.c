@@ -181,27 +181,24 @@ static int locate_folder(ckpt_files *f, arena *a, err *e) {
 
 /* -- names -- */
 
-/* The last part of the path, links followed, without a checkpoint's ending; where that is one of
- * the usual names, the folder's. */
-static const char *name_of(const char *path, arena *a) {
-  static const char *const ENDS[] = {".safetensors", ".gguf", ".bin", ".pth"};
+/* The folder's own name, links followed. */
+static const char *name_of_folder(const char *path, arena *a) {
   char *real = realpath(path, NULL);
-  char *name = arena_strdup(a, real != NULL ? real : path);
+  const char *name = arena_strdup(a, real != NULL ? real : path), *slash = strrchr(name, '/');
   free(real);
-  char *slash = strrchr(name, '/');
-  bool usual = slash != NULL && (strcmp(slash, "/model.safetensors") == 0 ||
-                                 strncmp(slash, "/consolidated.", 14) == 0);
-  if (usual && slash != name) {
-    *slash = '\0';
-    slash = strrchr(name, '/');
-  }
   if (slash != NULL) name = slash + 1;
-  for (size_t i = 0; i < sizeof ENDS / sizeof *ENDS; i++)
-    if (ends_with(name, ENDS[i])) {
-      name[strlen(name) - strlen(ENDS[i])] = '\0';
-      break;
-    }
   return *name != '\0' ? name : "model";
+}
+
+/* The file's name without a checkpoint's ending; where it is one of the usual names, the folder's.
+ * Links are not followed: HF's cache links usual names to names that say nothing. */
+static const char *name_of_file(const char *folder, const char *file, arena *a) {
+  static const char *const ENDS[] = {".safetensors", ".gguf", ".bin", ".pth"};
+  bool usual = strcmp(file, "model.safetensors") == 0 || strncmp(file, "consolidated.", 13) == 0;
+  if (usual) return name_of_folder(folder, a);
+  for (size_t i = 0; i < sizeof ENDS / sizeof *ENDS; i++)
+    if (ends_with(file, ENDS[i])) return arena_strndup(a, file, strlen(file) - strlen(ENDS[i]));
+  return arena_strdup(a, file);
 }
 
 /* Is it JSON, or meant to be? */
@@ -224,14 +221,15 @@ int ckpt_locate(const char *spec, ckpt_files *f, arena *a, err *e) {
   size_t cap = 0;
   *f = (ckpt_files){0};
   if (*spec == '\0' || model_is_builtin(spec) || !file_exists(spec)) return ERR_OK;
-  f->name = name_of(spec, a);
   f->folder = arena_strdup(a, spec);
+  f->name = name_of_folder(spec, a);
   if (is_folder(spec)) return locate_folder(f, a, e);
   if (is_json(spec)) return ERR_OK;
   const char *slash = strrchr(spec, '/');
   f->folder = slash == NULL   ? "."
               : slash == spec ? "/"
                               : arena_strndup(a, spec, (size_t)(slash - spec));
+  f->name = name_of_file(f->folder, slash == NULL ? spec : slash + 1, a);
   add(f, &cap, arena_strdup(a, spec), a);
   return ERR_OK;
 }
