@@ -161,6 +161,11 @@ START_TEST(st_parse__lying_headers__said) {
   refuses_st("{}", 0, "(and 11 more) is missing");
   refuses("\x10\0\0\0\0\0\0\0{\"a\"", 12,
           "the header has 16 bytes, but the file ends after 4 of them");
+  size_t large = ((size_t)1 << 24) + 1;
+  char *spaces = arena_alloc(&mem, large + 1, 1);
+  memset(spaces, ' ', large);
+  memcpy(spaces, "{}", 2);
+  refuses_st(spaces, 0, "the header has 16777217 bytes; the limit is 16777216");
   refuses("\0\0\0\0\0\0\0\0{}", 10, "none of the formats known");
   refuses("\xff\xff\xff\xff\xff\xff\xff\xff{}", 10, "none of the formats known");
 }

@@ -6,7 +6,7 @@
 #include "sim/base/json.h"
 #include "workloads/ckpt/ckpt_formats.h"
 
-enum { INDEX_LIMIT = 1 << 26, SHARDS_MAX = 4096 };
+enum { INDEX_LIMIT = 1 << 24, SHARDS_MAX = 4096 };
 
 static bool is_folder(const char *path) {
   struct stat st;

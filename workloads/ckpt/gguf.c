@@ -110,9 +110,12 @@ const gguf_key *gguf_find(const gguf_file *f, const char *name) {
 
 static int read_keys(reader *r, uint64_t n) {
   gguf_file *f = r->f;
-  f->keys = ARENA_NEW(r->a, gguf_key, (size_t)n);
-  for (; f->n_keys < n; f->n_keys++)
-    if (read_key(r, &f->keys[f->n_keys], f->n_keys)) return r->e->status;
+  size_t cap = 0; /* grown as they are read: a number that lies costs no memory */
+  while (f->n_keys < n) {
+    gguf_key k = {0};
+    if (read_key(r, &k, f->n_keys)) return r->e->status;
+    ARENA_PUSH(r->a, f->keys, f->n_keys, cap, k);
+  }
   if (n > 1) qsort(f->keys, f->n_keys, sizeof *f->keys, by_name);
   for (size_t i = 1; i < f->n_keys; i++)
     if (strcmp(f->keys[i - 1].name, f->keys[i].name) == 0)
@@ -216,15 +219,20 @@ static int read_alignment(const reader *r, uint64_t *alignment) {
 
 static int read_tensors(reader *r, uint64_t n, size_t len) {
   raw_tensors *t = &r->f->tensors;
-  uint64_t *offset = ARENA_NEW(r->a, uint64_t, (size_t)n), alignment;
-  t->at = ARENA_NEW(r->a, raw_tensor, (size_t)n);
-  for (; t->n < n; t->n++)
-    if (read_tensor(r, &t->at[t->n], &offset[t->n], t->n)) return r->e->status;
+  uint64_t *offsets = NULL, alignment;
+  size_t cap = 0, n_offsets = 0, offsets_cap = 0;
+  while (t->n < n) {
+    raw_tensor x = {0};
+    uint64_t offset;
+    if (read_tensor(r, &x, &offset, t->n)) return r->e->status;
+    ARENA_PUSH(r->a, t->at, t->n, cap, x);
+    ARENA_PUSH(r->a, offsets, n_offsets, offsets_cap, offset);
+  }
   if (raw_check_names(r->where, t, r->e) || read_alignment(r, &alignment)) return r->e->status;
   uint64_t at = len - r->c.left, padding = (alignment - at % alignment) % alignment;
   if (!cursor_skip(&r->c, padding)) cursor_skip(&r->c, r->c.left); /* no data at all */
   for (size_t i = 0; i < t->n; i++)
-    if (place_tensor(r, &t->at[i], offset[i], alignment)) return r->e->status;
+    if (place_tensor(r, &t->at[i], offsets[i], alignment)) return r->e->status;
   return raw_check_ranges(r->where, t, r->c.at, r->c.at + r->c.left, false, r->e);
 }
 
