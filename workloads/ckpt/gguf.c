@@ -223,7 +223,7 @@ static int read_tensors(reader *r, uint64_t n, size_t len) {
   size_t cap = 0, n_offsets = 0, offsets_cap = 0;
   while (t->n < n) {
     raw_tensor x = {0};
-    uint64_t offset;
+    uint64_t offset = 0;
     if (read_tensor(r, &x, &offset, t->n)) return r->e->status;
     ARENA_PUSH(r->a, t->at, t->n, cap, x);
     ARENA_PUSH(r->a, offsets, n_offsets, offsets_cap, offset);
