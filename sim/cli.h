@@ -29,7 +29,8 @@ typedef enum cli_kind {
 /* id, name, kind, value, later, default, lo, hi, help */
 #define CLI_OPTIONS(X)                                                                             \
   X(MODEL, "model", CLI_TEXT, "M", "", "llama-3.2-1b", 0, 0,                                       \
-    "model: a built-in name, a config.json or params.json, or a folder with one")                  \
+    "model: a built-in name, a config.json or params.json, a folder with one, or a checkpoint "    \
+    "(.safetensors, .gguf, llama2.c .bin)")                                                        \
   X(PLATFORM, "platform", CLI_TEXT, "F", "", "platforms/npu4.xml", 0, 0,                           \
     "platform: an XML file, or the name of a shipped one")                                         \
   X(SET, "set", CLI_TEXT, "KEY=VALUE", "", "", 0, 0,                                               \

@@ -3,6 +3,7 @@
 #include "sim/cmd.h"
 #include "sim/platform_xml.h"
 #include "workloads/block.h"
+#include "workloads/ckpt/ckpt.h"
 #include "workloads/model.h"
 
 /* Is this file's first character, after blanks, that of XML? */
@@ -40,11 +41,23 @@ static int inspect_platform(const cli *c, arena *a, err *e) {
   CMD_PRINT(plat_print(&p, o));
 }
 
+/* What is stored; a model in another dtype is inspect_model's. */
+static int inspect_checkpoint(const cli *c, err *e) {
+  ckpt ck;
+  if (ckpt_open(c->operand, &ck, e)) return e->status;
+  out *o = out_open("-", e);
+  if (o != NULL) ckpt_print(&ck, o);
+  int status = o != NULL ? out_close(o, e) : e->status;
+  ckpt_close(&ck);
+  return status;
+}
+
 static int inspect_model(const cli *c, arena *a, err *e) {
   model m;
   dtype weights, act, kv;
   if (c->given[CLI_SET])
     return err_set(e, ERR_BAD, "--set is for platforms, but '%s' is a model", c->operand);
+  if (!c->given[CLI_DTYPE] && ckpt_at(c->operand)) return inspect_checkpoint(c, e);
   if (model_load(c->operand, &m, a, e)) return e->status;
   if (wl_dtype_parse(c->value[CLI_DTYPE], &weights, &act, &kv, e)) return err_prefix(e, "--dtype");
   if (!c->given[CLI_DTYPE]) weights = m.torch_dtype;

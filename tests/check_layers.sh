@@ -18,11 +18,13 @@ EOM
 # level FILE: sets `level`; fails where the file is unknown. A pattern's * stops at no '/', so the first match counts.
 level() {
   case $1 in
-  sim/base/*) level=0 ;; # errors, arena, units, file, json
+  sim/base/*) level=0 ;; # errors, arena, units, bytes, file, map, json
 
   # reads or checks with the cost functions, although dag.h declares both: a header may promise what a file above it does
   workloads/dag_check*.[ch] | workloads/dag_read.c) level=2 ;;
   workloads/dag_format.[ch] | workloads/dag_dot.c | workloads/dag_chakra.c) level=2 ;; # other forms, with costs
+  # opens checkpoints, although model.h declares it
+  workloads/model_load.c | workloads/ckpt/*.[ch]) level=2 ;;
   workloads/dtype.[ch] | workloads/op.[ch] | workloads/dag*.[ch] | workloads/model*.[ch]) level=1 ;;
   workloads/cost.[ch]) level=2 ;;
   kernels/clones.h | kernels/convert.[ch] | kernels/quant.[ch] | kernels/matmul.[ch]) level=1 ;; # math

@@ -245,6 +245,27 @@ printf '{}' >config.json
 refuses 2 'config.json' run --model config.json
 head -c 100000 /dev/zero | tr '\0' '[' >config.json
 refuses 2 'config.json' run --model config.json
+
+# ---- checkpoints ----
+fixtures=$source_dir/tests/fixtures
+says 0 '' inspect "$fixtures/tiny-hd32.q4_0.gguf"
+grep -q '^format  *gguf, 1 file, 121696 bytes$' stdout || fail 'inspect names no format'
+grep -q '^blk.1.attn_q.weight  *(128, 96)  *q4_0  *12288  *6912$' stdout || fail 'inspect prints no stored tensors'
+says 0 '' inspect "$fixtures/tiny-hd32.q4_0.gguf" --dtype int8
+grep -q '^lm_head.weight  *is model.embed_tokens.weight (tied)$' stdout || fail 'inspect --dtype is not of the model'
+says 0 '' inspect "$fixtures/tiny-gqa-plain-bf16"
+grep -q '^shard 0, model.safetensors, 273144 bytes$' stdout || fail 'inspect names no shard'
+for m in tiny-hd32.q4_0.gguf tiny-gqa-plain.v2q80.bin tiny-gqa-plain-bf16 tiny-gqa-plain-bf16/model.safetensors; do
+  says 0 '' run --model "$fixtures/$m" --layers all
+done
+head -c 5000 "$fixtures/tiny-hd32.q4_0.gguf" >cut.gguf
+refuses 2 'cut.gguf: the file ends inside key' run --model cut.gguf
+says 2 'cut.gguf: the file ends inside key' inspect cut.gguf
+head -c 5000 "$fixtures/tiny-gqa-plain-bf16/model.safetensors" >cut.safetensors
+says 2 'is it cut short?' inspect cut.safetensors
+head -c 5000 /dev/zero >zeros.bin
+refuses 2 'zeros.bin: is none of the formats known' run --model zeros.bin
+
 refuses 1 "in 'sram'" run --set sram.capacity=1KiB
 refuses 1 'short' run --set sram.capacity=1KiB
 

@@ -1,83 +1,49 @@
 #include "workloads/model.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-enum { CONFIG_LIMIT = 1 << 24 };
 
 size_t model_builtin_names(char ***names, arena *a) {
   return file_list_data("models", ".json", names, a);
 }
 
-static bool is_folder(const char *path) {
-  struct stat st;
-  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-static bool ends_with(const char *s, const char *end) {
-  size_t n = strlen(s), m = strlen(end);
-  return n >= m && strcmp(s + n - m, end) == 0;
-}
-
-/* A name for a model read from `path`: its folder where the file has one of the two usual names,
- * else the file without ".json". */
-static const char *name_of(const char *path, arena *a) {
-  char *real = realpath(path, NULL);
-  char *name = arena_strdup(a, real != NULL ? real : path);
-  free(real);
-  char *slash = strrchr(name, '/');
-  if (slash != NULL && (strcmp(slash, "/config.json") == 0 || strcmp(slash, "/params.json") == 0)) {
-    *slash = '\0';
-    slash = strrchr(name, '/');
-  }
-  if (slash != NULL) name = slash + 1;
-  if (ends_with(name, ".json")) name[strlen(name) - 5] = '\0';
-  return *name != '\0' ? name : "model";
-}
-
-static int unknown_model(const char *spec, err *e) {
+bool model_is_builtin(const char *spec) {
+  size_t n = strlen(spec);
+  bool json = n >= 5 && strcmp(spec + n - 5, ".json") == 0;
+  if (json || strchr(spec, '/') != NULL) return false;
   arena scratch = {0};
-  char **names, *list = arena_strdup(&scratch, "");
-  size_t n = model_builtin_names(&names, &scratch);
-  for (size_t i = 0; i < n; i++) list = arena_printf(&scratch, "%s %s", list, names[i]);
-  if (n == 0) list = arena_strdup(&scratch, " none found (set LLAMASIM_DATA to their folder)");
-  int status = err_set(e, ERR_BAD,
-                       "model '%s': there is no such file or folder, and no built-in of that name; "
-                       "built in are:%s",
-                       spec, list);
+  bool found = file_find_data("models", spec, ".json", &scratch) != NULL;
   arena_free(&scratch);
-  return status;
+  return found;
 }
 
-int model_load(const char *spec, model *m, arena *a, err *e) {
-  const char *path = spec, *name = NULL;
-  bool plain = strchr(spec, '/') == NULL && !ends_with(spec, ".json");
-  const char *builtin = plain ? file_find_data("models", spec, ".json", a) : NULL;
-  if (builtin != NULL) {
-    path = builtin;
-    name = arena_strdup(a, spec);
-  } else if (is_folder(spec)) {
-    path = arena_printf(a, "%s/config.json", spec);
-    if (!file_exists(path)) path = arena_printf(a, "%s/params.json", spec);
-    if (!file_exists(path))
-      return err_set(e, ERR_BAD,
-                     "%s: this folder has neither config.json nor params.json; name the folder of "
-                     "a HF or Meta checkpoint",
-                     spec);
-  } else if (*spec == '\0' || (!file_exists(spec) && strcmp(spec, "-") != 0)) {
-    return unknown_model(spec, e);
-  }
-  if (name == NULL) name = name_of(path, a);
-
-  arena scratch = {0};
-  file_bytes bytes;
-  int status = file_read(path, CONFIG_LIMIT, &bytes, &scratch, e);
-  if (status == ERR_OK) status = model_parse(path, name, bytes.data, bytes.len, m, a, e);
-  if (status == ERR_OK && builtin != NULL) m->source = "built-in";
-  arena_free(&scratch);
-  return status;
+int model_check(const char *where, const model *m, err *e) {
+  const struct {
+    const char *name;
+    uint64_t v, hi;
+  } FIELD[] = {
+      {"hidden_size", m->hidden_size, MODEL_MAX_HIDDEN},
+      {"intermediate_size", m->intermediate_size, MODEL_MAX_INTERMEDIATE},
+      {"num_hidden_layers", m->num_hidden_layers, MODEL_MAX_LAYERS},
+      {"num_attention_heads", m->num_attention_heads, MODEL_MAX_HEADS},
+      {"num_key_value_heads", m->num_key_value_heads, MODEL_MAX_HEADS},
+      {"head_dim", m->head_dim, MODEL_MAX_HEAD_DIM},
+      {"vocab_size", m->vocab_size, MODEL_MAX_VOCAB},
+      {"max_position_embeddings", m->max_position_embeddings, MODEL_MAX_POSITION},
+  };
+  for (size_t i = 0; i < sizeof FIELD / sizeof *FIELD; i++)
+    if (FIELD[i].v < 1 || FIELD[i].v > FIELD[i].hi)
+      return err_set(e, ERR_BAD, "%s: %s is %" PRIu64 "; it must be from 1 to %" PRIu64, where,
+                     FIELD[i].name, FIELD[i].v, FIELD[i].hi);
+  if (m->num_attention_heads % m->num_key_value_heads != 0)
+    return err_set(e, ERR_BAD,
+                   "%s: num_attention_heads is %" PRIu64 "; it must be a multiple of "
+                   "num_key_value_heads, %" PRIu64,
+                   where, m->num_attention_heads, m->num_key_value_heads);
+  if (m->head_dim % 2 != 0)
+    return err_set(e, ERR_BAD, "%s: head_dim is %" PRIu64 "; it must be even (RoPE rotates pairs)",
+                   where, m->head_dim);
+  return ERR_OK;
 }
 
 /* The weights of one layer, in the order of the forward pass. rows 0: a vector of `columns`. */

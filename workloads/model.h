@@ -39,12 +39,18 @@ typedef struct model {
   uint64_t vocab_size, max_position_embeddings;
   double rms_norm_eps, rope_theta;
   model_rope_scaling rope_scaling;
+  /* (head_dim / 2), or NULL: RoPE's frequency i is divided by factor i. A GGUF file whose factors
+   * no rule gives has them; rope_scaling is none then. */
+  const float *rope_factors;
   bool tie_word_embeddings;
-  dtype torch_dtype; /* as the checkpoint stores it; bf16 where the file does not say */
+  bool vocab_size_open; /* the file did not say: vocab_size is a guess until the tensors are seen */
+  dtype torch_dtype;    /* as the checkpoint stores it; bf16 where the file does not say */
 } model;
 
 /* `spec` is a built-in name (it wins over a file or folder of the same name; ./NAME is the latter),
- * a folder, or a path to config.json or params.json. Keys that a HF config leaves out have HF's
+ * a folder, a path to config.json or params.json, or a checkpoint's file (workloads/ckpt/ckpt.h),
+ * which is opened and checked whole. Of a folder only the JSON is read, unless that leaves the
+ * vocabulary open and weights lie beside it. Keys that a HF config leaves out have HF's
  * defaults; those of LlamaConfig that change no result here are ignored. A Meta params.json leaves
  * more open. Taken are: intermediate size by Meta's rule, 2/3 of 4*dim times ffn_dim_multiplier
  * rounded up to multiple_of (llama/model.py, FeedForward); vocab_size 32000 (Llama 1 and 2) where
@@ -62,6 +68,13 @@ ERR_CHECK int model_load(const char *spec, model *m, arena *a, err *e);
  * name (what files say of their name is often a path of the machine that wrote them). */
 ERR_CHECK int model_parse(const char *where, const char *name, const unsigned char *data,
                           size_t len, model *m, arena *a, err *e);
+
+/* Is it the name of a built-in model, which wins over files? */
+bool model_is_builtin(const char *spec);
+
+/* What model_parse promises of every model, for readers of other formats: ranges, heads a multiple
+ * of kv heads, even head_dim. The message begins with `where` and uses HF's names. */
+ERR_CHECK int model_check(const char *where, const model *m, err *e);
 
 /* One weight tensor of the model, shape in storage order (out, in). */
 typedef struct model_tensor {
@@ -88,5 +101,8 @@ ERR_CHECK int model_print_list(out *o, err *e);
  * bytes are counted in (norms: bf16 where `weights` is an integer type; scales counted apart: int8
  * one f32 a row, int4 one f16 per group of 32). */
 void model_print(const model *m, dtype weights, out *o);
+
+/* Its first part: the hyper-parameters, a line each. */
+void model_print_parameters(const model *m, out *o);
 
 #endif

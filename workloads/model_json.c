@@ -197,6 +197,7 @@ static int read_meta(reader *r) {
   TRY(opt(r, "n_kv_heads", MODEL_MAX_HEADS, &m->num_key_value_heads));
   TRY(opt(r, "head_dim", MODEL_MAX_HEAD_DIM, &m->head_dim));
   bool unknown = json_is_number(vocab) && json_num(vocab) == -1;
+  m->vocab_size_open = unknown || vocab == NULL || json_is_null(vocab);
   if (!unknown) TRY(opt(r, "vocab_size", MODEL_MAX_VOCAB, &m->vocab_size));
   TRY(json_opt_f64(&r->doc, root, "", "norm_eps", EPS_MIN, EPS_MAX, &m->rms_norm_eps, r->e));
   TRY(json_opt_bool(&r->doc, root, "", "tie_word_embeddings", &m->tie_word_embeddings, r->e));

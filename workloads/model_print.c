@@ -32,7 +32,7 @@ int model_print_list(out *o, err *e) {
   return status;
 }
 
-static void print_parameters(const model *m, out *o) {
+void model_print_parameters(const model *m, out *o) {
   const struct {
     const char *key;
     uint64_t v;
@@ -60,7 +60,8 @@ static void print_parameters(const model *m, out *o) {
                "rope_scaling", s->factor, s->low_freq_factor, s->high_freq_factor,
                s->original_max_position_embeddings);
   else
-    out_printf(o, "%-24s none\n", "rope_scaling");
+    out_printf(o, "%-24s %s\n", "rope_scaling",
+               m->rope_factors != NULL ? "a factor for each frequency, from the file" : "none");
   out_printf(o, "%-24s %s\n", "tie_word_embeddings", m->tie_word_embeddings ? "true" : "false");
   out_printf(o, "%-24s %s\n", "torch_dtype", dtype_name(m->torch_dtype));
 }
@@ -117,7 +118,7 @@ void model_print(const model *m, dtype weights, out *o) {
   size_t n = model_tensors(m, &t, &a), tail = m->tie_word_embeddings ? 1 : 2;
   size_t a_layer = (n - 1 - tail) / (size_t)m->num_hidden_layers;
 
-  print_parameters(m, o);
+  model_print_parameters(m, o);
   out_printf(o, "\n%-34s %-15s %-5s %12s %13s%s\n", "tensor (out, in)", "shape", "dtype",
              "elements", "bytes", is_quantized(weights) ? "       scales" : "");
   amount all = print_tensor(&t[0], t[0].name, weights, o), layer = {0};
