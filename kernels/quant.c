@@ -39,15 +39,19 @@ static float get_f16(const uint8_t *p) {
 /* ---- 8 bits ------------------------------------------------------------------------------------
  */
 
-static void int8_group(int8_t *q, const float *x, float scale, size_t n) {
+float kern_int8_scale(const float *x, size_t C) {
+  return amax(x, C) / 127;
+}
+
+void kern_int8_round(int8_t *restrict q, const float *restrict x, float scale, size_t n) {
   for (size_t i = 0; i < n; i++) q[i] = scale == 0 ? 0 : to_int8(rintf(x[i] / scale));
 }
 
 void kern_int8_quantise(int8_t *restrict q, float *restrict scale, const float *restrict x,
                         size_t R, size_t C) {
   for (size_t r = 0; r < R; r++) {
-    scale[r] = amax(x + r * C, C) / 127;
-    int8_group(q + r * C, x + r * C, scale[r], C);
+    scale[r] = kern_int8_scale(x + r * C, C);
+    kern_int8_round(q + r * C, x + r * C, scale[r], C);
   }
 }
 
@@ -55,7 +59,7 @@ void kern_int8_f16_quantise(int8_t *restrict q, uint16_t *restrict scale, const 
                             size_t R, size_t C) {
   for (size_t r = 0; r < R; r++) {
     scale[r] = kern_f32_f16(amax(x + r * C, C) / 127);
-    int8_group(q + r * C, x + r * C, kern_f16_f32(scale[r]), C);
+    kern_int8_round(q + r * C, x + r * C, kern_f16_f32(scale[r]), C);
   }
 }
 

@@ -37,6 +37,11 @@ void kern_int8_quantise(int8_t *restrict q, float *restrict scale, const float *
 void kern_int8_dequantise(float *restrict y, const int8_t *restrict q, const float *restrict scale,
                           size_t R, size_t C);
 
+/* Its parts, for rows that come in pieces: the scale of a row of C values (amax / 127), and q of n
+ * of them by a given scale (0: all 0). Cost: C, 2*n FLOP. */
+float kern_int8_scale(const float *x, size_t C);
+void kern_int8_round(int8_t *restrict q, const float *restrict x, float scale, size_t n);
+
 /* The same with f16 scales: a row is a token's values of one KV head. */
 void kern_int8_f16_quantise(int8_t *restrict q, uint16_t *restrict scale, const float *restrict x,
                             size_t R, size_t C);

@@ -1,0 +1,361 @@
+#include <math.h>
+#include <string.h>
+
+#include "kernels/attention.h"
+#include "kernels/convert.h"
+#include "kernels/dag_exec_priv.h"
+#include "kernels/quant.h"
+#include "kernels/rope.h"
+#include "kernels/vector.h"
+
+/* The task at hand. Reads are fetched into slots 0 .. 7, results made in the slots behind. */
+typedef struct job {
+  dx *x;
+  const dag_task *t;
+  const dag_view *r, *w;
+  uint32_t task;
+  err *e;
+} job;
+
+enum { OUT = 8, SCRATCH = 11 };
+
+static uint64_t size_of(const dag_view *v) {
+  return dag_view_elements(v);
+}
+
+/* Operand i as f32. */
+static float *in(const job *j, uint32_t i) {
+  float *y = dx_floats(j->x, i, size_of(&j->r[i]));
+  dx_read(j->x, &j->r[i], y);
+  return y;
+}
+
+static float *result(const job *j, uint32_t i) {
+  return dx_floats(j->x, OUT + i, size_of(&j->w[i]));
+}
+
+static int put(const job *j, uint32_t i, const float *y) {
+  dtype form = j->x->t[j->w[i].tensor].form;
+  if (form != DT_INT8 && form != DT_INT4) {
+    dx_write(j->x, &j->w[i], y);
+    return ERR_OK;
+  }
+  char text[DX_TEXT];
+  return dx_refuse(j->x, j->task, ERR_BAD, j->e, "writes %s: %s without scales",
+                   dx_view_text(j->x, &j->w[i], text), dtype_name(form));
+}
+
+static bool is_scale(const job *j, uint32_t i) {
+  return i < j->t->n_reads && j->x->d->tensors[j->r[i].tensor].role == DAG_SCALE;
+}
+
+static dtype form_of(const job *j, uint32_t i) {
+  return j->x->t[j->r[i].tensor].form;
+}
+
+static bool integer(dtype d) {
+  return d == DT_INT8 || d == DT_INT4;
+}
+
+static int needs_scales(const job *j, uint32_t i) {
+  char text[DX_TEXT];
+  return dx_refuse(j->x, j->task, ERR_BAD, j->e, "reads %s, which is %s, without its scales",
+                   dx_view_text(j->x, &j->r[i], text), dtype_name(form_of(j, i)));
+}
+
+/* ---- linear layers ----------------------------------------------------------------------------
+ */
+
+/* Activations of an integer dtype, as a linear layer takes them: rows of int8, groups of int4. */
+static void round_input(const job *j, float *x, uint64_t T, uint64_t K) {
+  dtype d = (dtype)j->x->d->tensors[j->r[0].tensor].dtype;
+  if (!integer(d) || form_of(j, 0) != DT_F32) return;
+  int8_t *q = (int8_t *)dx_floats(j->x, SCRATCH, K);
+  uint16_t *s = (uint16_t *)dx_floats(j->x, OUT + 1, K);
+  for (uint64_t t = 0; t < T; t++) {
+    float *row = x + t * K, scale;
+    if (d == DT_INT8) {
+      kern_int8_quantise(q, &scale, row, 1, K);
+      kern_int8_dequantise(row, q, &scale, 1, K);
+    } else {
+      kern_int4_quantise((uint8_t *)q, s, row, 1, K, KERN_GROUP);
+      kern_int4_dequantise(row, (uint8_t *)q, s, 1, K, KERN_GROUP);
+    }
+  }
+}
+
+/* Weights, operand i, with their scales (operand i + 1 where there are any) in slot i + 1. */
+static int weights(const job *j, uint32_t i, kern_matrix *w) {
+  dtype form = form_of(j, i);
+  void *scales = NULL;
+  if (form == DT_INT32)
+    return dx_refuse(j->x, j->task, ERR_BAD, j->e, "reads weights of dtype int32");
+  if (integer(form)) {
+    if (!is_scale(j, i + 1)) return needs_scales(j, i);
+    float *f32 = in(j, i + 1);
+    scales = f32;
+    uint64_t n = size_of(&j->r[i + 1]);
+    if (form == DT_INT4) { /* exact: they are f16 */
+      scales = dx_floats(j->x, SCRATCH - 1, n);
+      kern_to_f16(scales, f32, n);
+    }
+  }
+  *w = dx_matrix(j->x, &j->r[i], scales);
+  return ERR_OK;
+}
+
+/* y[t,o] (+)= sum_i x[t,i] * w[o,i]; the operand behind the weights is what to add to if `acc`. */
+static int linear(const job *j, bool acc, float *y, uint32_t *next) {
+  uint64_t T = j->r[0].len[0], K = j->r[0].len[1], N = j->r[1].len[0];
+  kern_matrix w;
+  *next = is_scale(j, 2) ? 3 : 2;
+  float *x = in(j, 0);
+  round_input(j, x, T, K);
+  if (weights(j, 1, &w)) return j->e->status;
+  if (acc) dx_read(j->x, &j->r[(*next)++], y);
+  kern_matmul(y, N, x, K, T, &w, 0, N, 0, K, acc);
+  return ERR_OK;
+}
+
+static void rope(const job *j, float *y, const float *x) {
+  uint64_t T = j->w[0].len[0], C = j->w[0].len[1];
+  kern_rope(y, x, T, C, j->x->m->head_dim, j->t->pos, j->x->inv_freq, KERN_ROPE_HALF_SPLIT);
+}
+
+static int matmul(const job *j) {
+  op o = (op)j->t->op;
+  bool acc = o == OP_MATMUL_ACC || o == OP_MATMUL_ACC_SILU || o == OP_MATMUL_ACC_ROPE;
+  float *y = result(j, 0);
+  uint32_t next;
+  uint64_t n = size_of(&j->w[0]);
+  if (linear(j, acc, y, &next)) return j->e->status;
+  if (o == OP_MATMUL_SILU || o == OP_MATMUL_ACC_SILU) kern_silu_mul(y, in(j, next), y, n);
+  if (o == OP_MATMUL_ADD) kern_add(y, in(j, next), y, n);
+  if (o == OP_MATMUL_ROPE || o == OP_MATMUL_ACC_ROPE) rope(j, y, y);
+  return put(j, 0, y);
+}
+
+/* ---- attention --------------------------------------------------------------------------------
+ */
+
+/* Rows of the cache, operand i, times their scales (operand s, where it is one). */
+static float *kv(const job *j, uint32_t i, uint32_t s) {
+  float *y = in(j, i);
+  if (!integer(form_of(j, i))) return y;
+  if (!is_scale(j, s)) return needs_scales(j, i), NULL;
+  uint64_t d = j->r[i].len[2];
+  dx_scale_rows(y, in(j, s), size_of(&j->r[i]) / d, d);
+  return y;
+}
+
+static int kv_append(const job *j) {
+  uint64_t m = j->w[0].len[0], T = j->w[0].len[1], d = j->w[0].len[2];
+  dtype form = j->x->t[j->w[0].tensor].form;
+  float *x = in(j, 0), *y = result(j, 0);
+  for (uint64_t t = 0; t < T; t++)
+    for (uint64_t h = 0; h < m; h++)
+      memcpy(y + (h * T + t) * d, x + (t * m + h) * d, d * sizeof *y);
+  if (!integer(form) || j->t->n_writes < 2) return put(j, 0, y);
+  float *scale = result(j, 1);
+  dx_quantise_rows(form, y, scale, m * T, d);
+  dx_write(j->x, &j->w[0], y);
+  dx_write(j->x, &j->w[1], scale);
+  return ERR_OK;
+}
+
+/* Of queries (T, H*d) and keys or values (m, N, d), by the views of the latter and of rows. */
+static kern_attn shape_of(const job *j, const dag_view *keys, uint64_t T, uint64_t H) {
+  return (kern_attn){.H = H,
+                     .T = T,
+                     .N = keys->len[1],
+                     .m = keys->len[0],
+                     .d = keys->len[2],
+                     .pos = j->t->pos,
+                     .key = j->t->key};
+}
+
+static int scores(const job *j) {
+  kern_attn a = shape_of(j, &j->r[1], j->w[0].len[1], j->w[0].len[0]);
+  float *k = kv(j, 1, 2), *s = result(j, 0);
+  if (k == NULL) return j->e->status;
+  kern_scores(s, in(j, 0), k, &a);
+  return put(j, 0, s);
+}
+
+static int values(const job *j) {
+  kern_attn a = shape_of(j, &j->r[1], j->r[0].len[1], j->r[0].len[0]);
+  float *v = kv(j, 1, 2), *o = result(j, 0);
+  if (v == NULL) return j->e->status;
+  kern_values(o, in(j, 0), v, &a);
+  return put(j, 0, o);
+}
+
+static int softmax(const job *j) {
+  const dag_view *s = &j->r[0];
+  kern_attn a = {.H = s->len[0], .T = s->len[1], .N = s->len[2], .m = 1, .d = 1, .pos = j->t->pos};
+  float *x = in(j, 0), *y = result(j, 0);
+  switch ((op)j->t->op) {
+  case OP_SOFTMAX_MAX:
+    kern_softmax_max(y, x, &a);
+    return put(j, 0, y);
+  case OP_SOFTMAX_NORM:
+    kern_softmax_norm(y, x, in(j, 1), &a);
+    return put(j, 0, y);
+  default:
+    kern_softmax_exp(y, result(j, 1), x, in(j, 1), &a);
+    return put(j, 0, y) ? j->e->status : put(j, 1, result(j, 1));
+  }
+}
+
+/* Operands: q, k, v, the scales of both, then the state so far where the op has one. */
+static int flash(const job *j) {
+  op o = (op)j->t->op;
+  bool first = o == OP_FLASH || o == OP_FLASH_OUT, last = o == OP_FLASH_OUT || o == OP_FLASH_ACC_OUT;
+  uint64_t T = j->r[0].len[0], H = j->r[0].len[1] / j->r[1].len[2];
+  kern_attn a = shape_of(j, &j->r[1], T, H);
+  uint32_t k_scale = 3, v_scale = integer(form_of(j, 1)) && is_scale(j, 3) ? 4 : 3;
+  float *q = in(j, 0), *k = kv(j, 1, k_scale), *v = kv(j, 2, v_scale);
+  if (k == NULL || v == NULL) return j->e->status;
+  float *state[3];
+  for (uint32_t i = 0; i < 3; i++) {
+    state[i] = dx_floats(j->x, OUT + i, H * T * (i == 0 ? a.d : 1));
+    if (!first) dx_read(j->x, &j->r[j->t->n_reads - 3u + i], state[i]);
+  }
+  float *row = dx_floats(j->x, SCRATCH, a.N);
+  kern_flash(state[0], state[1], state[2], q, k, v, row, &a, first);
+  if (last) {
+    float *y = dx_floats(j->x, 5, H * T * a.d);
+    kern_flash_norm(y, state[0], state[2], &a);
+    return put(j, 0, y);
+  }
+  for (uint32_t i = 0; i < 3; i++)
+    if (put(j, i, state[i])) return j->e->status;
+  return ERR_OK;
+}
+
+/* ---- the others -------------------------------------------------------------------------------
+ */
+
+static int rmsnorm(const job *j) {
+  float *x = in(j, 0);
+  kern_rmsnorm(x, x, in(j, 1), j->r[0].len[0], j->r[0].len[1], j->x->m->rms_norm_eps);
+  return put(j, 0, x);
+}
+
+static int pointwise(const job *j) {
+  float *a = in(j, 0), *b = in(j, 1);
+  uint64_t n = size_of(&j->w[0]);
+  if (j->t->op == OP_ADD)
+    kern_add(a, a, b, n);
+  else
+    kern_silu_mul(a, a, b, n);
+  return put(j, 0, a);
+}
+
+static int embed(const job *j) {
+  kern_matrix w;
+  float *y = result(j, 0);
+  if (weights(j, 0, &w)) return j->e->status;
+  for (size_t t = 0; t < j->r[0].len[0]; t++)
+    kern_row(y + t * j->r[0].len[1], &w, t, 0, j->r[0].len[1]);
+  return put(j, 0, y);
+}
+
+static int argmax(const job *j) {
+  uint64_t T = j->r[0].len[0], N = j->r[0].len[1];
+  float *x = in(j, 0), *y = result(j, 0);
+  for (uint64_t t = 0; t < T; t++) y[t] = (float)kern_argmax(x + t * N, N);
+  return put(j, 0, y);
+}
+
+/* ---- transfers --------------------------------------------------------------------------------
+ */
+
+static int copy(const job *j, uint32_t task, const dag_view *from, const dag_view *to) {
+  char a[DX_TEXT], b[DX_TEXT];
+  if (j->x->t[from->tensor].form != j->x->t[to->tensor].form)
+    return dx_refuse(j->x, task, ERR_BAD, j->e, "copies %s to %s: one is kept as %s, one as %s",
+                     dx_view_text(j->x, from, a), dx_view_text(j->x, to, b),
+                     dtype_name(j->x->t[from->tensor].form), dtype_name(j->x->t[to->tensor].form));
+  if (j->x->t[from->tensor].source) return dx_load_weights(j->x, task, from, to, j->e);
+  dx_copy(j->x, from, to);
+  return ERR_OK;
+}
+
+/* Row by row, as the ids say. */
+static int gather(const job *j) {
+  uint32_t n = j->t->n_writes;
+  const dag_view *ids = &j->r[n];
+  uint64_t rows = ids->len[0], table = j->r[0].len[0];
+  float *id = dx_floats(j->x, 7, rows);
+  dx_read(j->x, ids, id);
+  for (uint64_t t = 0; t < rows; t++) {
+    if (!(id[t] >= 0 && id[t] < (float)table))
+      return dx_refuse(j->x, j->task, ERR_BAD, j->e,
+                       "gathers row %.0f for token %u; the table has rows 0 to %u", (double)id[t],
+                       (unsigned)t, (unsigned)(table - 1));
+    for (uint32_t i = 0; i < n; i++) {
+      dag_view from = j->r[i], to = j->w[i];
+      from.lo[0] += (uint32_t)id[t], from.len[0] = 1;
+      to.lo[0] += (uint32_t)t, to.len[0] = 1;
+      if (copy(j, j->task, &from, &to)) return j->e->status;
+    }
+  }
+  return ERR_OK;
+}
+
+static int transfer(const job *j) {
+  for (uint32_t i = 0; i < j->t->n_writes; i++)
+    if (copy(j, j->task, &j->r[i], &j->w[i])) return j->e->status;
+  return ERR_OK;
+}
+
+int dx_execute(dx *x, uint32_t task, err *e) {
+  const dag_task *t = &x->d->tasks[task];
+  job j = {x, t, dag_reads(x->d, t), dag_writes(x->d, t), task, e};
+  switch ((op)t->op) {
+  case OP_RMSNORM:
+    return rmsnorm(&j);
+  case OP_MATMUL:
+  case OP_MATMUL_ACC:
+  case OP_MATMUL_SILU:
+  case OP_MATMUL_ACC_SILU:
+  case OP_MATMUL_ADD:
+  case OP_MATMUL_ROPE:
+  case OP_MATMUL_ACC_ROPE:
+    return matmul(&j);
+  case OP_ROPE: {
+    float *a = in(&j, 0);
+    rope(&j, a, a);
+    return put(&j, 0, a);
+  }
+  case OP_KVAPPEND:
+    return kv_append(&j);
+  case OP_QK:
+    return scores(&j);
+  case OP_SOFTMAX_MAX:
+  case OP_SOFTMAX_EXP:
+  case OP_SOFTMAX_NORM:
+    return softmax(&j);
+  case OP_PV:
+    return values(&j);
+  case OP_FLASH:
+  case OP_FLASH_ACC:
+  case OP_FLASH_OUT:
+  case OP_FLASH_ACC_OUT:
+    return flash(&j);
+  case OP_ADD:
+  case OP_SILU_MUL:
+    return pointwise(&j);
+  case OP_COPY:
+    return put(&j, 0, in(&j, 0));
+  case OP_EMBED:
+    return embed(&j);
+  case OP_ARGMAX:
+    return argmax(&j);
+  case OP_LOAD_EMBED:
+    return gather(&j);
+  default:
+    return transfer(&j);
+  }
+}
