@@ -63,8 +63,7 @@ static void find_sources(dx *x) {
     const dag_tensor *t = &d->tensors[i];
     uint32_t of = x->t[i].values;
     if (t->space != DAG_DRAM) continue;
-    x->t[i].source =
-        t->role == DAG_WEIGHT || (of != DX_NONE && d->tensors[of].role == DAG_WEIGHT);
+    x->t[i].source = t->role == DAG_WEIGHT || (of != DX_NONE && d->tensors[of].role == DAG_WEIGHT);
     x->t[i].life = DX_LIVE;
   }
 }
@@ -144,7 +143,8 @@ static int check_dram(const dx *x, uint32_t tensor, err *e) {
     return err_set(e, ERR_BAD, "tensor '%.200s' is in %s; only what DRAM holds is set and got",
                    t->name, dag_space_name((dag_space)t->space, space));
   if (x->t[tensor].source)
-    return err_set(e, ERR_BAD, "tensor '%.200s' has weights, which come from their source", t->name);
+    return err_set(e, ERR_BAD, "tensor '%.200s' has weights, which come from their source",
+                   t->name);
   return ERR_OK;
 }
 
@@ -220,9 +220,10 @@ static int check_room(const dx *x, uint32_t tensor, err *e) {
     return err_set(e, ERR_INTERNAL, "tensor '%.200s' is in dram, which is not taken or given",
                    t->name);
   if (x->t[tensor].room == tensor) return ERR_OK;
-  return err_set(e, ERR_INTERNAL,
-                 "tensor '%.200s' takes over the room of '%.200s', which is taken and given for both",
-                 t->name, name_of(x, x->t[tensor].room));
+  return err_set(
+      e, ERR_INTERNAL,
+      "tensor '%.200s' takes over the room of '%.200s', which is taken and given for both", t->name,
+      name_of(x, x->t[tensor].room));
 }
 
 int dx_take(dx *x, uint32_t tensor, err *e) {
@@ -298,7 +299,8 @@ static int check_write(dx *x, uint32_t task, const dag_view *v, err *e) {
     dag_view same = *v;
     same.tensor = i;
     if (dx_any_written(x, &same))
-      return dx_refuse(x, task, ERR_NO, e, "writes %s: '%.200s', which takes over its room, is there",
+      return dx_refuse(x, task, ERR_NO, e,
+                       "writes %s: '%.200s', which takes over its room, is there",
                        dx_view_text(x, v, text), name_of(x, i));
   }
   return ERR_OK;
@@ -330,8 +332,7 @@ static void tell(dx *x, uint32_t task) {
 int dx_task(dx *x, uint32_t task, err *e) {
   const dag_task *t = &x->d->tasks[task];
   const dag_view *r = dag_reads(x->d, t), *w = dag_writes(x->d, t);
-  if (x->done[task])
-    return dx_refuse(x, task, ERR_NO, e, "is executed a second time");
+  if (x->done[task]) return dx_refuse(x, task, ERR_NO, e, "is executed a second time");
   for (uint32_t i = 0; i < t->n_reads; i++)
     if (check_read(x, task, &r[i], e)) return e->status;
   for (uint32_t i = 0; i < t->n_writes; i++)

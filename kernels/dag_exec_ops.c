@@ -210,7 +210,8 @@ static int softmax(const job *j) {
 /* Operands: q, k, v, the scales of both, then the state so far where the op has one. */
 static int flash(const job *j) {
   op o = (op)j->t->op;
-  bool first = o == OP_FLASH || o == OP_FLASH_OUT, last = o == OP_FLASH_OUT || o == OP_FLASH_ACC_OUT;
+  bool first = o == OP_FLASH || o == OP_FLASH_OUT,
+       last = o == OP_FLASH_OUT || o == OP_FLASH_ACC_OUT;
   uint64_t T = j->r[0].len[0], H = j->r[0].len[1] / j->r[1].len[2];
   kern_attn a = shape_of(j, &j->r[1], T, H);
   uint32_t k_scale = 3, v_scale = integer(form_of(j, 1)) && is_scale(j, 3) ? 4 : 3;

@@ -19,14 +19,14 @@ typedef struct dx_tensor {
   uint64_t *written;  /* a bit an element; NULL: none is */
   uint64_t n_written; /* elements */
   uint64_t elements, bytes, row_B;
-  uint32_t room;   /* the first of those that share it; itself where it shares none */
-  uint32_t newer;  /* the one that takes over from it, or DX_NONE */
-  uint32_t scale;  /* DRAM: of these values, or DX_NONE */
-  uint32_t values; /* DRAM: that these are scales of, or DX_NONE */
-  dx_life life;    /* of the room */
-  dtype form;      /* what is kept: f32 for integer activations */
-  uint32_t group;  /* int4: values that are packed together */
-  bool source;     /* weights or their scales, in DRAM: not kept */
+  uint32_t room;    /* the first of those that share it; itself where it shares none */
+  uint32_t newer;   /* the one that takes over from it, or DX_NONE */
+  uint32_t scale;   /* DRAM: of these values, or DX_NONE */
+  uint32_t values;  /* DRAM: that these are scales of, or DX_NONE */
+  dx_life life;     /* of the room */
+  dtype form;       /* what is kept: f32 for integer activations */
+  uint32_t group;   /* int4: values that are packed together */
+  bool source;      /* weights or their scales, in DRAM: not kept */
   float *row_scale; /* int8 weights from the source: by row, once known; negative before */
 } dx_tensor;
 

@@ -255,9 +255,9 @@ void dx_copy(dx *x, const dag_view *from, const dag_view *to) {
 }
 
 kern_matrix dx_matrix(const dx *x, const dag_view *v, const void *scales) {
-  static const kern_format FORMAT[DT_COUNT] = {[DT_F32] = KERN_F32,   [DT_F16] = KERN_F16,
-                                               [DT_BF16] = KERN_BF16, [DT_INT8] = KERN_INT8,
-                                               [DT_INT4] = KERN_INT4, [DT_INT32] = KERN_FORMAT_COUNT};
+  static const kern_format FORMAT[DT_COUNT] = {
+      [DT_F32] = KERN_F32,   [DT_F16] = KERN_F16,   [DT_BF16] = KERN_BF16,
+      [DT_INT8] = KERN_INT8, [DT_INT4] = KERN_INT4, [DT_INT32] = KERN_FORMAT_COUNT};
   const dx_tensor *s = &x->t[v->tensor];
   uint64_t cols = x->d->tensors[v->tensor].dim[1] - v->lo[1], lo = v->lo[1];
   size_t shift = s->form == DT_INT4 ? lo / 2 : lo * dtype_bits(s->form) / 8;

@@ -31,6 +31,7 @@ level() {
   kernels/vector.[ch] | kernels/rope.[ch] | kernels/attention.[ch]) level=1 ;;
   kernels/golden.[ch] | kernels/seeded.[ch] | kernels/reference.[ch]) level=1 ;; # to compare with
   workloads/ckpt/*.[ch]) level=2 ;; # checkpoint readers
+  kernels/dag_exec*.[ch]) level=3 ;; # the kernel executor
   workloads/block*.[ch] | workloads/build.h | workloads/linear.c | workloads/attention.c) level=3 ;;
   workloads/chunks.c | workloads/spill.[ch] | workloads/step.c | workloads/place.[ch]) level=3 ;;
 
