@@ -56,8 +56,10 @@ typedef enum cli_kind {
     "softmax in three tasks, or online over blocks of keys")                                                                     \
   X(FUSE, "fuse", CLI_CHOICE, "auto|none|all", "", "auto", 0, 0,                                   \
     "SiLU and residual sums as part of the linear layers before them; auto: in steps of 16 rows or more") \
-  X(KV_UPDATE, "kv-update", CLI_CHOICE, "smart-mask", "shift-pointer", "smart-mask", 0, 0,         \
-    "how new rows get into the KV cache")                                                          \
+  X(KV_UPDATE, "kv-update", CLI_CHOICE, "smart-mask|shift-pointer", "", "smart-mask", 0, 0,         \
+    "how new rows get into the KV cache: both copied, or K copied and V by pointer")                                                          \
+  X(KV, "kv", CLI_FLAG, "", "", "", 0, 0,                                                          \
+    "the KV cache: what updating it costs, and its buffers, for each --kv-update")                 \
   X(TILE_BYTES, "tile-bytes", CLI_TEXT, "SIZE", "", "", 0, 0,                                      \
     "largest piece of weights that is loaded at once (default: from SRAM's size)")                  \
   X(SCHEDULER, "scheduler", CLI_TEXT, "NAME", "", "heft", 0, 0,                                    \

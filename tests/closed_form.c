@@ -167,7 +167,8 @@ static cut first_cut(const dag *d, const shape *s) {
     if (x->step != s->step || x->pos != s->P) continue;
     if (x->op != OP_QK && x->op != OP_FLASH && x->op != OP_FLASH_OUT) continue;
     const dag_view *r = dag_reads(d, x);
-    return (cut){r[0].len[1] / s->hd, r[0].len[0], d->tensors[r[1].tensor].dim[1]};
+    const dag_tensor *k = &d->tensors[r[1].tensor];
+    return (cut){r[0].len[1] / s->hd, r[0].len[0], k->dim[k->rank == 4 ? 3 : 1]};
   }
   ck_abort_msg("step %u has no attention at %u", s->step, (unsigned)s->P);
 }

@@ -113,7 +113,6 @@ refuses 2 'layers all begins at layer 0' run --layers all --layer 1
 refuses 2 '--tile-bytes' run --tile-bytes 3parsecs
 refuses 2 '--tile-bytes is 0' run --tile-bytes 0
 refuses 2 'starts with an empty cache' run --phase hybrid --past 3
-refuses 2 '--kv-update shift-pointer is not supported by this version' run --kv-update shift-pointer
 refuses 2 '--resident weights is not supported by this version; what is: none' run --resident weights
 says 2 "--format: 'yaml' is none of its values: json|dot|chakra" compile --format yaml
 refuses 2 "--scheduler: unknown scheduler 'hft' (did you mean 'heft'?); there are:" run --scheduler hft
@@ -150,6 +149,14 @@ says 0 '' inspect llama-3.2-1b --dtype int8
 says 2 '--set is for platforms' inspect llama-3.2-1b --set engines=8
 says 2 '--dtype is for models' inspect npu4 --dtype int8
 says 2 'no-such-thing' inspect no-such-thing
+says 0 '' inspect llama-3.2-1b --kv --past 1023
+grep -q '^  *512  *1  *532480  *589248$' stdout || fail 'inspect --kv has no shift-pointer row'
+says 0 '' inspect llama-3.2-1b --kv --past 1023 --kv-dtype int4 --batch 2
+says 2 '--kv is for models' inspect npu4 --kv
+says 2 '--past says how long a KV cache is; it goes with --kv' inspect llama-3.2-1b --past 7
+says 2 'beyond the 131072 positions' inspect llama-3.2-1b --kv --past 131072
+says 0 '' run --kv-update shift-pointer --report kv.json
+grep -q '"kv_update": "shift-pointer"' kv.json || fail 'the report does not say shift-pointer'
 
 # ---- platforms ----
 refuses 2 'no-such.xml' run --platform no-such.xml

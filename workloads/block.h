@@ -26,8 +26,16 @@
  * Attention: three-pass (scores, softmax in three tasks, weighted values), or flash: K and V in blocks that fit a piece, online
  * softmax (Dao et al. 2022), nothing of queries x keys beyond one task.
  *
- * KV cache in DRAM: (kv heads, rows, head_dim), one K and one V tensor a layer and sequence. A step loads the `past` rows into
- * tiles in SRAM, KVAppend copies the new rows behind them, and StoreKV writes the new rows back (smart-mask).
+ * KV cache: one K and one V tensor a layer and sequence, in DRAM. A step loads the `past` rows into tiles in SRAM, its new rows
+ * are put behind them, and StoreKV writes them back. How (kv.h has what each method costs):
+ *   smart-mask     K and V lie as (kv heads, rows, head_dim); KVAppend copies the new rows into the tile, at their place.
+ *   shift-pointer  As the buffers of a backend whose attention sees a fixed window of rows that moves on by a row a token. K lies
+ *                  transposed, (kv heads, head_dim + 1, rows + 1): row i of the window is what the pointer shows from row i of
+ *                  the buffer on; the new values stand at the end of each, which is the beginning of row i + 1, so token t of
+ *                  dimension i is at [i + 1][t]; KVAppend copies them there, value by value. V lies as (kv heads + 1, rows,
+ *                  head_dim), token t of head h at [h + 1][t], where the projection has put it: KVShift moves a pointer. Where the
+ *                  cache has another dtype than the activations V has to be converted, and KVAppend does it. In tensors, K
+ *                  that lies transposed has four dimensions, (1, kv heads, head_dim, rows).
  *
  * Integer dtypes: weights int8 carry one f32 scale a row, int4 one f16 per group of 32; an integer KV cache one f16 per token
  * and head. Norm weights are bf16 where activations are integers, else of the activations' dtype. */
@@ -62,6 +70,17 @@ typedef enum wl_fuse {
       WL_FUSE_COUNT
 } wl_fuse;
 
+#define WL_KV_UPDATES(X)                                                                           \
+  X(SMART_MASK, "smart-mask", "new K and V rows are copied to their place in the cache")           \
+  X(SHIFT_POINTER, "shift-pointer", "new K rows are copied; V's pointer moves, and no data")
+
+typedef enum wl_kv_update {
+#define X(id, name, text) WL_##id,
+  WL_KV_UPDATES(X)
+#undef X
+      WL_KV_UPDATE_COUNT
+} wl_kv_update;
+
 enum { /* limits, named in messages */
   WL_FUSE_ROWS = 16,
   WL_LEAST_BLOCK_ROWS = 16,
@@ -79,6 +98,7 @@ typedef struct wl_options {
   wl_split split;
   bool flash;
   wl_fuse fuse;      /* SiLU(gate) * up and the residual sums join the linear layers before them */
+  wl_kv_update kv_update;
   uint64_t tile_B;   /* the largest piece or tile of weights; 0: chosen from SRAM's size */
 } wl_options;
 
@@ -96,6 +116,10 @@ wl_options wl_defaults(void);
 /* WL_FUSE_COUNT where `name` is none. */
 wl_fuse wl_fuse_parse(const char *name);
 const char *wl_fuse_name(wl_fuse f);
+
+/* WL_KV_UPDATE_COUNT where `name` is none. */
+wl_kv_update wl_kv_update_parse(const char *name);
+const char *wl_kv_update_name(wl_kv_update u);
 
 /* WL_SPLIT_COUNT where `name` is none. */
 wl_split wl_split_parse(const char *name);

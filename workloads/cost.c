@@ -32,7 +32,7 @@ static uint64_t views_bytes(const dag *d, const dag_view *v, size_t n) {
 }
 
 /* Arithmetic of a compute task. Scores and probabilities are (heads, T, N), cache tiles (kv heads,
- * N, head_dim). */
+ * N, head_dim), or of K (1, kv heads, head_dim, N): in both head_dim is dimension 2. */
 static void arithmetic(const dag *d, const dag_task *t, cost *c) {
   const dag_view *r = dag_reads(d, t), *w = dag_writes(d, t);
   uint64_t written = t->n_writes > 0 ? dag_view_elements(&w[0]) : 0;
@@ -59,6 +59,7 @@ static void arithmetic(const dag *d, const dag_task *t, cost *c) {
     c->vector_flops = 3 * written;
     break;
   case OP_KVAPPEND:
+  case OP_KVSHIFT:
     break;
   case OP_QK: {
     uint64_t H = w[0].len[0], T = w[0].len[1], N = w[0].len[2], hd = r[1].len[2];
@@ -86,7 +87,7 @@ static void arithmetic(const dag *d, const dag_task *t, cost *c) {
   case OP_FLASH_ACC:
   case OP_FLASH_OUT:
   case OP_FLASH_ACC_OUT: {
-    uint64_t T = r[0].len[0], hd = r[1].len[2], H = r[0].len[1] / hd, N = r[1].len[1];
+    uint64_t T = r[0].len[0], hd = r[1].len[2], H = r[0].len[1] / hd, N = r[2].len[1];
     uint64_t seen = H * block_pairs(T, N, t->pos, t->key);
     c->matrix_flops = 2 * 2 * hd * seen;
     c->vector_flops = 5 * seen; /* scale, maximum, subtract, exp, sum */
@@ -115,12 +116,18 @@ static void arithmetic(const dag *d, const dag_task *t, cost *c) {
   }
 }
 
+/* Nothing goes to another SRAM. */
+static bool stays(const dag *d, const dag_task *t) {
+  return d->tensors[dag_reads(d, t)->tensor].space == d->tensors[dag_writes(d, t)->tensor].space;
+}
+
 cost cost_of(const dag *d, uint32_t task) {
   const dag_task *t = &d->tasks[task];
   const dag_view *r = dag_reads(d, t);
   cost c = {.rate = tensor_dtype(d, &r[0])};
   if (op_kind_of((op)t->op) == OP_COMPUTE) {
     c.operand_B = views_bytes(d, r, (size_t)t->n_reads + t->n_writes);
+    if (t->op == OP_KVSHIFT && stays(d, t)) c.operand_B = 0;
     if (t->n_reads > 1) c.rate = wider(c.rate, tensor_dtype(d, &r[1]));
     arithmetic(d, t, &c);
   } else {

@@ -51,6 +51,22 @@ const char *wl_fuse_name(wl_fuse f) {
   return FUSE_NAME[f];
 }
 
+static const char *const KV_UPDATE_NAME[WL_KV_UPDATE_COUNT] = {
+#define X(id, name, text) [WL_##id] = name,
+    WL_KV_UPDATES(X)
+#undef X
+};
+
+wl_kv_update wl_kv_update_parse(const char *name) {
+  for (int u = 0; u < WL_KV_UPDATE_COUNT; u++)
+    if (strcmp(KV_UPDATE_NAME[u], name) == 0) return (wl_kv_update)u;
+  return WL_KV_UPDATE_COUNT;
+}
+
+const char *wl_kv_update_name(wl_kv_update u) {
+  return KV_UPDATE_NAME[u];
+}
+
 int wl_dtype_parse(const char *text, dtype *weight, dtype *act, dtype *kv, err *e) {
   static const struct {
     const char *name;
@@ -142,7 +158,7 @@ static void describe(dag *d, const model *m, const wl_options *o) {
                                .phase = o->phase,
                                .split = wl_split_name(o->split),
                                .attention = o->flash ? "flash" : "three-pass",
-                               .kv_update = "smart-mask",
+                               .kv_update = wl_kv_update_name(o->kv_update),
                                .fuse = wl_fuse_name(o->fuse),
                                .past = o->past,
                                .tokens = o->tokens,
