@@ -41,7 +41,7 @@ typedef enum cli_kind {
     "rows in the KV cache before the step (default: 4; prefill: 0)")                               \
   X(TOKENS, "tokens", CLI_NUMBER, "T", "", "", 1, CLI_MAX_LENGTH,                                  \
     "new tokens of each sequence (default: 1; prefill: 512)")                                      \
-  X(STEPS, "steps", CLI_NUMBER, "S", "", "1", 1, 65536, "decode steps after the prefill (hybrid)")                             \
+  X(STEPS, "steps", CLI_NUMBER, "S", "", "1", 1, 65536, "decode steps: all of them, or those after the prefill (hybrid)")                             \
   X(BATCH, "batch", CLI_NUMBER, "B", "", "1", 1, 1024, "sequences")                                \
   X(LAYERS, "layers", CLI_TEXT, "N", "", "1", 0, 0,                                                \
     "blocks, one after the other; all: the whole model, with embedding, LM head and sampling")         \
@@ -66,8 +66,8 @@ typedef enum cli_kind {
     "who decides what runs where; `llamasim schedulers` lists them")                               \
   X(PREFETCH, "prefetch", CLI_NUMBER, "N", "", "2", 0, 1048576,                                    \
     "how many tasks ahead of an engine's present one may load their operands")                     \
-  X(RESIDENT, "resident", CLI_CHOICE, "none", "weights|kv|all", "none", 0, 0,                      \
-    "what stays in SRAM between steps")                                                            \
+  X(RESIDENT, "resident", CLI_CHOICE, "none|weights|kv|all", "", "none", 0, 0,                      \
+    "what stays in SRAM between decode steps, as far as it fits")                                                            \
   X(SEED, "seed", CLI_NUMBER, "N", "", "0", 0, UINT64_MAX, "seed of all randomness")               \
   X(FORMAT, "format", CLI_CHOICE, DAG_FORMATS(CLI_FORMAT_NAME, "|"), "", "json", 0, 0,             \
     "of the DAG")                                                                                  \

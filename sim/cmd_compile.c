@@ -86,6 +86,7 @@ static int workload_options(const cli *c, const model *m, wl_options *o, err *e)
   o->first_layer = c->number[CLI_LAYER];
   o->split = wl_split_parse(c->value[CLI_SPLIT]);
   o->kv_update = wl_kv_update_parse(c->value[CLI_KV_UPDATE]);
+  o->resident = wl_resident_parse(c->value[CLI_RESIDENT]);
   o->fuse = wl_fuse_parse(c->value[CLI_FUSE]);
   return cmd_dtypes(c, o, e);
 }

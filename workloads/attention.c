@@ -108,15 +108,33 @@ size_t attention_cuts(build *b, uint64_t head_cols, uint64_t **cuts) {
   return n;
 }
 
-/* One tile of K or V: loads the past rows, appends the new ones, stores them. (n_kv, keys,
- * head_dim) */
+/* K and V of the layer stay in SRAM if all of them fit, with all rows of the run. */
+static void decide_stay(build *b, kv_cache *c) {
+  if (c->decided || !b->keeps || !resident_kv(b)) return;
+  uint64_t rows = 2 * b->o->batch * b->m->num_key_value_heads * b->last_row;
+  uint64_t bytes = dtype_bytes(b->o->kv_dtype, rows * b->m->head_dim);
+  if (build_integer(b->o->kv_dtype)) bytes += dtype_bytes(DT_F16, rows);
+  c->stays = pin_fits(b, bytes);
+  c->decided = true;
+}
+
+/* A tile of K or V with `rows` of room. */
+static uint32_t new_tile(build *b, const char *name, layout x, uint64_t heads, uint64_t rows,
+                         uint32_t *scale) {
+  uint64_t hd = b->m->head_dim, plain[3] = {heads, rows, hd}, transposed[4] = {1, heads, hd, rows};
+  if (build_integer(b->o->kv_dtype))
+    *scale = dag_add_tensor(b->d, arena_printf(b->a, "%s.scale", name), DAG_SRAM, DAG_SCALE, DT_F16,
+                            3, (uint64_t[]){heads, rows, 1});
+  return dag_add_tensor(b->d, name, DAG_SRAM, DAG_KV, b->o->kv_dtype, x == TRANSPOSED ? 4 : 3,
+                        x == TRANSPOSED ? transposed : plain);
+}
+
+/* One tile of K or V: loads the past rows unless they stayed, appends the new ones, stores them. */
 static uint32_t make_tile(build *b, const chunk *t, bool is_k, uint32_t *scale) {
-  const kv_cache *c = &b->cache[b->layer];
+  kv_cache *c = &b->cache[b->layer];
   uint64_t hd = b->m->head_dim, past = b->past, end = t->key0 + t->keys;
-  uint64_t loaded = end < past       ? t->keys
-                    : past > t->key0 ? past - t->key0
-                                     : 0,
-           fresh_n = t->keys - loaded;
+  uint64_t before = end < past ? t->keys : past > t->key0 ? past - t->key0 : 0;
+  uint64_t fresh_n = t->keys - before;
   uint32_t dram = (is_k ? c->k : c->v)[t->seq],
            dram_scale = (is_k ? c->k_scale : c->v_scale)[t->seq];
   bool scaled = build_integer(b->o->kv_dtype);
@@ -125,35 +143,38 @@ static uint32_t make_tile(build *b, const chunk *t, bool is_k, uint32_t *scale) 
   const char *label =
       arena_printf(b->a, "%s%s", head_label(b, t, t->kv0, t->n_kv, b->m->num_key_value_heads),
                    span_label(b, "keys", t->key0, t->keys, b->kv_rows));
-  const char *name = build_name(b, "%c_tile%s", kind, label);
   layout x = layout_of(b, is_k);
-  uint64_t plain[3] = {t->n_kv, t->keys, hd}, transposed[4] = {1, t->n_kv, hd, t->keys};
-  uint32_t tile = dag_add_tensor(b->d, name, DAG_SRAM, DAG_KV, b->o->kv_dtype,
-                                 x == TRANSPOSED ? 4 : 3, x == TRANSPOSED ? transposed : plain);
-  if (scaled)
-    *scale = dag_add_tensor(b->d, arena_printf(b->a, "%s.scale", name), DAG_SRAM, DAG_SCALE, DT_F16,
-                            3, (uint64_t[]){t->n_kv, t->keys, 1});
-  if (loaded > 0) {
-    dag_view from[2] = {cache_rows(b, dram, x, t->kv0, t->n_kv, t->key0, loaded)};
-    dag_view to[2] = {cache_rows(b, tile, x, 0, t->n_kv, 0, loaded)};
+  decide_stay(b, c);
+  pin_key key = {dram, t->key0, b->c.keys, t->kv0, t->n_kv};
+  uint32_t tile;
+  bool stayed = c->stays && pin_find(b, &key, &tile, scale);
+  if (!stayed) {
+    uint64_t rest = b->last_row - t->key0, room = rest < b->c.keys ? rest : b->c.keys;
+    tile = new_tile(b, build_name(b, "%c_tile%s", kind, label), x, t->n_kv,
+                    c->stays ? room : t->keys, scale);
+    if (c->stays) pin_add(b, &key, tile, scaled ? *scale : DAG_NO_TENSOR);
+  }
+  if (before > 0 && !stayed) {
+    dag_view from[2] = {cache_rows(b, dram, x, t->kv0, t->n_kv, t->key0, before)};
+    dag_view to[2] = {cache_rows(b, tile, x, 0, t->n_kv, 0, before)};
     if (scaled) {
-      from[1] = build_box3(b, dram_scale, t->kv0, t->n_kv, t->key0, loaded);
-      to[1] = build_box3(b, *scale, 0, t->n_kv, 0, loaded);
+      from[1] = build_box3(b, dram_scale, t->kv0, t->n_kv, t->key0, before);
+      to[1] = build_box3(b, *scale, 0, t->n_kv, 0, before);
     }
     build_emit(b, OP_LOAD_KV, build_name(b, "%c_cache%s", kind, label), DAG_NO_GROUP, from,
                operands, to, operands);
   }
   if (fresh_n == 0) return tile;
-  uint64_t row = t->key0 + loaded - past; /* of the step's new rows */
+  uint64_t row = t->key0 + before - past; /* of the step's new rows */
   columns k_rope = columns_one(b, t->k_rope);
   dag_view src =
       is_k ? columns_view(b, &k_rope, row, fresh_n, (t->kv0 - t->k_head0) * hd, t->n_kv * hd)
            : columns_view(b, t->v, t->seq * b->tokens + row, fresh_n, t->kv0 * hd, t->n_kv * hd);
-  dag_view fresh[2] = {cache_rows(b, tile, x, 0, t->n_kv, loaded, fresh_n)};
-  dag_view home[2] = {cache_rows(b, dram, x, t->kv0, t->n_kv, t->key0 + loaded, fresh_n)};
+  dag_view fresh[2] = {cache_rows(b, tile, x, 0, t->n_kv, before, fresh_n)};
+  dag_view home[2] = {cache_rows(b, dram, x, t->kv0, t->n_kv, t->key0 + before, fresh_n)};
   if (scaled) {
-    fresh[1] = build_box3(b, *scale, 0, t->n_kv, loaded, fresh_n);
-    home[1] = build_box3(b, dram_scale, t->kv0, t->n_kv, t->key0 + loaded, fresh_n);
+    fresh[1] = build_box3(b, *scale, 0, t->n_kv, before, fresh_n);
+    home[1] = build_box3(b, dram_scale, t->kv0, t->n_kv, t->key0 + before, fresh_n);
   }
   bool in_place = x == SHIFTED && b->o->kv_dtype == b->o->act_dtype && !scaled;
   build_emit(b, in_place ? OP_KVSHIFT : OP_KVAPPEND,

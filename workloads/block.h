@@ -5,7 +5,7 @@
  * their activations over in SRAM. With all layers, the input is gathered from the embedding table by token ids, and after the last
  * block come final norm and LM head for the last token of each sequence, and greedy sampling.
  *
- * Phases: decode (tokens after `past`), prefill (past 0), hybrid (a prefill of `tokens`, then `steps` decode steps of one
+ * Phases: decode (tokens after `past`; `steps` such steps, each after the one before), prefill (past 0), hybrid (a prefill of `tokens`, then `steps` decode steps of one
  * token; KV rows stored by one step are loaded by the next). In a hybrid run without the embedding, a step's output
  * stands for the next step's input.
  *
@@ -81,6 +81,25 @@ typedef enum wl_kv_update {
       WL_KV_UPDATE_COUNT
 } wl_kv_update;
 
+/* What stays in SRAM from step to step, of a run of several decode steps; a prefill before them leaves nothing but what it
+ * stored. Steps go round: every tile is used once a step, so whatever stays, its next use is a step away, and the best that
+ * can be done (Belady 1966) is to keep the same tiles throughout. Kept is what is used first and fits: K and V of whole
+ * layers, then tiles of weights in program order, as long as beside them SRAM holds what a step needs without, and two
+ * tiles for every engine. They are loaded in the first decode step. New K and V rows are appended to what stays, and are
+ * stored as well: DRAM has the whole cache at all times. */
+#define WL_RESIDENTS(X)                                                                            \
+  X(NONE, "none", "nothing")                                                                       \
+  X(WEIGHTS, "weights", "weights")                                                                 \
+  X(KV, "kv", "the KV cache")                                                                      \
+  X(ALL, "all", "the KV cache, then weights")
+
+typedef enum wl_resident {
+#define X(id, name, text) WL_RESIDENT_##id,
+  WL_RESIDENTS(X)
+#undef X
+      WL_RESIDENT_COUNT
+} wl_resident;
+
 enum { /* limits, named in messages */
   WL_FUSE_ROWS = 16,
   WL_LEAST_BLOCK_ROWS = 16,
@@ -99,6 +118,7 @@ typedef struct wl_options {
   bool flash;
   wl_fuse fuse;      /* SiLU(gate) * up and the residual sums join the linear layers before them */
   wl_kv_update kv_update;
+  wl_resident resident;
   uint64_t tile_B;   /* the largest piece or tile of weights; 0: chosen from SRAM's size */
 } wl_options;
 
@@ -116,6 +136,10 @@ wl_options wl_defaults(void);
 /* WL_FUSE_COUNT where `name` is none. */
 wl_fuse wl_fuse_parse(const char *name);
 const char *wl_fuse_name(wl_fuse f);
+
+/* WL_RESIDENT_COUNT where `name` is none. */
+wl_resident wl_resident_parse(const char *name);
+const char *wl_resident_name(wl_resident r);
 
 /* WL_KV_UPDATE_COUNT where `name` is none. */
 wl_kv_update wl_kv_update_parse(const char *name);

@@ -140,8 +140,32 @@ cost cost_of(const dag *d, uint32_t task) {
   return c;
 }
 
+/* What stays in SRAM from step to step. A scale tensor counts as what it is read with. */
+static void sum_resident(const dag *d, cost_totals *s) {
+  arena scratch = {0};
+  uint32_t *first = ARENA_NEW(&scratch, uint32_t, d->n_tensors); /* step + 1 */
+  bool *counted = ARENA_NEW(&scratch, bool, d->n_tensors);
+  for (uint32_t i = 0; i < d->n_tasks; i++) {
+    const dag_task *t = &d->tasks[i];
+    const dag_view *v = dag_reads(d, t);
+    bool kv = false;
+    for (uint32_t k = 0; k < (uint32_t)t->n_reads + t->n_writes; k++)
+      kv = kv || d->tensors[v[k].tensor].role == DAG_KV;
+    for (uint32_t k = 0; k < (uint32_t)t->n_reads + t->n_writes; k++) {
+      const dag_tensor *x = &d->tensors[v[k].tensor];
+      if (x->space == DAG_DRAM || x->role == DAG_ACT || counted[v[k].tensor]) continue;
+      if (first[v[k].tensor] == 0) first[v[k].tensor] = t->step + 1;
+      if (first[v[k].tensor] == t->step + 1) continue;
+      *(kv ? &s->resident_kv : &s->resident_weights) += dag_tensor_bytes(x);
+      counted[v[k].tensor] = true;
+    }
+  }
+  arena_free(&scratch);
+}
+
 cost_totals cost_sum(const dag *d) {
   cost_totals s = {0};
+  sum_resident(d, &s);
   for (uint32_t i = 0; i < d->n_tasks; i++) {
     const dag_task *t = &d->tasks[i];
     op_kind kind = op_kind_of((op)t->op);

@@ -32,6 +32,8 @@ typedef struct cost_totals {
   uint64_t matrix_flops, vector_flops;
   uint64_t dram_read, dram_write, weights, scales, kv_read, kv_write, spill;
   uint64_t moved; /* between SRAMs */
+  /* Bytes of SRAM tensors of weights, and of the KV cache, that tasks of several steps use; scales included. */
+  uint64_t resident_weights, resident_kv;
 } cost_totals;
 
 cost_totals cost_sum(const dag *d);
