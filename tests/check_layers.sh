@@ -33,7 +33,7 @@ level() {
   workloads/ckpt/*.[ch]) level=2 ;; # checkpoint readers
   kernels/dag_exec*.[ch]) level=3 ;; # the kernel executor
   workloads/block*.[ch] | workloads/build.h | workloads/linear.c | workloads/attention.c) level=3 ;;
-  workloads/chunks.c | workloads/spill.[ch] | workloads/step.c | workloads/place.[ch]) level=3 ;;
+  workloads/chunks.c | workloads/kv.[ch] | workloads/resident.c | workloads/spill.[ch] | workloads/step.c | workloads/place.[ch]) level=3 ;;
 
   sim/platform_xml*.[ch] | sim/platform_schema*.[ch]) level=2 ;; # the reader
   sim/platform.[ch] | sim/platform_*.[ch]) level=1 ;;            # the plain table
