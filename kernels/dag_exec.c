@@ -153,22 +153,11 @@ static void home(dx *x, uint32_t tensor) {
   if (s->data == NULL) s->data = dx_buffer(x, s->bytes);
 }
 
-/* The box of the scales that belong to a box of integers: a scale for a row. */
-static dag_view scales_of(const dx *x, const dag_view *box) {
-  uint32_t scale = x->t[box->tensor].scale;
-  dag_view s = *box;
-  s.tensor = scale;
-  int last = x->d->tensors[box->tensor].rank - 1;
-  s.lo[last] = 0, s.len[last] = 1;
-  return s;
-}
-
 static bool is_integer(dtype form) {
   return form == DT_INT8 || form == DT_INT4;
 }
 
 int dx_set(dx *x, uint32_t tensor, const dag_view *box, const float *values, err *e) {
-  const dag_tensor *t = &x->d->tensors[tensor];
   if (check_dram(x, tensor, e)) return e->status;
   home(x, tensor);
   if (!is_integer(x->t[tensor].form)) {
@@ -176,38 +165,30 @@ int dx_set(dx *x, uint32_t tensor, const dag_view *box, const float *values, err
     dx_mark(x, box);
     return ERR_OK;
   }
-  uint64_t d = t->dim[t->rank - 1], rows = dag_view_elements(box) / d;
-  if (x->t[tensor].scale == DX_NONE || box->len[t->rank - 1] != d)
+  dag_view scale;
+  if (!dx_kv_scales(x, box, &scale))
     return err_set(e, ERR_BAD, "tensor '%.200s' is %s: it is set in whole rows, which have scales",
-                   t->name, dtype_name(x->t[tensor].form));
-  dag_view s = scales_of(x, box);
-  float *q = dx_floats(x, 0, rows * d), *scale = dx_floats(x, 1, rows);
-  memcpy(q, values, rows * d * sizeof *q);
-  dx_quantise_rows(x->t[tensor].form, q, scale, rows, d);
-  home(x, s.tensor);
-  dx_write(x, box, q);
-  dx_write(x, &s, scale);
+                   name_of(x, tensor), dtype_name(x->t[tensor].form));
+  home(x, scale.tensor);
+  dx_kv_write(x, box, &scale, false, values);
   dx_mark(x, box);
-  dx_mark(x, &s);
+  dx_mark(x, &scale);
   return ERR_OK;
 }
 
 int dx_get(dx *x, uint32_t tensor, const dag_view *box, float *values, err *e) {
   if (check_dram(x, tensor, e)) return e->status;
-  const dag_tensor *t = &x->d->tensors[tensor];
-  bool scaled = is_integer(x->t[tensor].form) && x->t[tensor].scale != DX_NONE;
-  dag_view s = scaled ? scales_of(x, box) : *box;
+  dag_view scale = *box;
+  bool scaled = is_integer(x->t[tensor].form) && dx_kv_scales(x, box, &scale);
   char text[DX_TEXT];
   uint64_t missing;
-  if (!dx_all_written(x, box, &missing) || !dx_all_written(x, &s, &missing))
+  if (!dx_all_written(x, box, &missing) || !dx_all_written(x, &scale, &missing))
     return err_set(e, ERR_NO, "%s is asked for: no task has written %s", dx_view_text(x, box, text),
                    dx_any_written(x, box) ? "all of it" : "it");
-  dx_read(x, box, values);
-  if (!scaled) return ERR_OK;
-  uint64_t d = box->len[t->rank - 1], rows = dag_view_elements(box) / d;
-  float *scale = dx_floats(x, 1, rows);
-  dx_read(x, &s, scale);
-  dx_scale_rows(values, scale, rows, d);
+  if (scaled)
+    dx_kv_read(x, box, &scale, false, values);
+  else
+    dx_read(x, box, values);
   return ERR_OK;
 }
 
@@ -318,13 +299,10 @@ static void tell(dx *x, uint32_t task) {
   for (uint32_t i = 0; i < t->n_writes; i++) {
     uint64_t n = dag_view_elements(&w[i]);
     float *y = dx_floats(x, 0, n);
-    dx_read(x, &w[i], y);
-    if (t->op == OP_KVAPPEND && i == 0 && t->n_writes > 1) {
-      uint64_t rows = dag_view_elements(&w[1]);
-      float *scale = dx_floats(x, 1, rows);
-      dx_read(x, &w[1], scale);
-      dx_scale_rows(y, scale, rows, n / rows);
-    }
+    if (t->op == OP_KVAPPEND && i == 0 && t->n_writes > 1)
+      dx_kv_read(x, &w[0], &w[1], false, y);
+    else
+      dx_read(x, &w[i], y);
     x->tap->wrote(x->tap->user, task, i, y);
   }
 }

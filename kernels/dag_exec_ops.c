@@ -138,54 +138,53 @@ static int matmul(const job *j) {
 /* ---- attention --------------------------------------------------------------------------------
  */
 
-/* Rows of the cache, operand i, times their scales (operand s, where it is one). */
-static float *kv(const job *j, uint32_t i, uint32_t s) {
-  float *y = in(j, i);
-  if (!integer(form_of(j, i))) return y;
-  if (!is_scale(j, s)) return needs_scales(j, i), NULL;
-  uint64_t d = j->r[i].len[2];
-  dx_scale_rows(y, in(j, s), size_of(&j->r[i]) / d, d);
+/* Rows of the cache, operand i, times their scales (operand s, where it is one), and their shape.
+ * NULL: they lack their scales. */
+static float *kv(const job *j, uint32_t i, uint32_t s, dx_kv *k) {
+  bool scaled = integer(form_of(j, i));
+  float *y = dx_floats(j->x, i, size_of(&j->r[i]));
+  *k = dx_kv_of(j->x, &j->r[i]);
+  if (scaled && !is_scale(j, s)) return needs_scales(j, i), NULL;
+  dx_kv_read(j->x, &j->r[i], scaled ? &j->r[s] : NULL, true, y);
   return y;
 }
 
+/* KVAppend, and KVShift, which moves no data on the chip because the rows lie there already. */
 static int kv_append(const job *j) {
-  uint64_t m = j->w[0].len[0], T = j->w[0].len[1], d = j->w[0].len[2];
+  dx_kv k = dx_kv_of(j->x, &j->w[0]);
   dtype form = j->x->t[j->w[0].tensor].form;
+  char text[DX_TEXT];
+  if (integer(form) && j->t->n_writes < 2)
+    return dx_refuse(j->x, j->task, ERR_BAD, j->e, "writes %s: %s without scales",
+                     dx_view_text(j->x, &j->w[0], text), dtype_name(form));
   float *x = in(j, 0), *y = result(j, 0);
-  for (uint64_t t = 0; t < T; t++)
-    for (uint64_t h = 0; h < m; h++)
-      memcpy(y + (h * T + t) * d, x + (t * m + h) * d, d * sizeof *y);
-  if (!integer(form) || j->t->n_writes < 2) return put(j, 0, y);
-  float *scale = result(j, 1);
-  dx_quantise_rows(form, y, scale, m * T, d);
-  dx_write(j->x, &j->w[0], y);
-  dx_write(j->x, &j->w[1], scale);
+  for (size_t t = 0; t < k.N; t++)
+    for (size_t h = 0; h < k.m; h++)
+      memcpy(y + (h * k.N + t) * k.d, x + (t * k.m + h) * k.d, k.d * sizeof *y);
+  dx_kv_write(j->x, &j->w[0], integer(form) ? &j->w[1] : NULL, true, y);
   return ERR_OK;
 }
 
-/* Of queries (T, H*d) and keys or values (m, N, d), by the views of the latter and of rows. */
-static kern_attn shape_of(const job *j, const dag_view *keys, uint64_t T, uint64_t H) {
-  return (kern_attn){.H = H,
-                     .T = T,
-                     .N = keys->len[1],
-                     .m = keys->len[0],
-                     .d = keys->len[2],
-                     .pos = j->t->pos,
-                     .key = j->t->key};
+/* T queries (T, H*d) on such rows. */
+static kern_attn shape_of(const job *j, const dx_kv *k, uint64_t T, uint64_t H) {
+  return (kern_attn){
+      .H = H, .T = T, .N = k->N, .m = k->m, .d = k->d, .pos = j->t->pos, .key = j->t->key};
 }
 
 static int scores(const job *j) {
-  kern_attn a = shape_of(j, &j->r[1], j->w[0].len[1], j->w[0].len[0]);
-  float *k = kv(j, 1, 2), *s = result(j, 0);
+  dx_kv n;
+  float *k = kv(j, 1, 2, &n), *s = result(j, 0);
   if (k == NULL) return j->e->status;
+  kern_attn a = shape_of(j, &n, j->w[0].len[1], j->w[0].len[0]);
   kern_scores(s, in(j, 0), k, &a);
   return put(j, 0, s);
 }
 
 static int values(const job *j) {
-  kern_attn a = shape_of(j, &j->r[1], j->r[0].len[1], j->r[0].len[0]);
-  float *v = kv(j, 1, 2), *o = result(j, 0);
+  dx_kv n;
+  float *v = kv(j, 1, 2, &n), *o = result(j, 0);
   if (v == NULL) return j->e->status;
+  kern_attn a = shape_of(j, &n, j->r[0].len[1], j->r[0].len[0]);
   kern_values(o, in(j, 0), v, &a);
   return put(j, 0, o);
 }
@@ -212,11 +211,12 @@ static int flash(const job *j) {
   op o = (op)j->t->op;
   bool first = o == OP_FLASH || o == OP_FLASH_OUT,
        last = o == OP_FLASH_OUT || o == OP_FLASH_ACC_OUT;
-  uint64_t T = j->r[0].len[0], H = j->r[0].len[1] / j->r[1].len[2];
-  kern_attn a = shape_of(j, &j->r[1], T, H);
   uint32_t k_scale = 3, v_scale = integer(form_of(j, 1)) && is_scale(j, 3) ? 4 : 3;
-  float *q = in(j, 0), *k = kv(j, 1, k_scale), *v = kv(j, 2, v_scale);
-  if (k == NULL || v == NULL) return j->e->status;
+  dx_kv n;
+  float *q = in(j, 0), *k = kv(j, 1, k_scale, &n), *v = k == NULL ? NULL : kv(j, 2, v_scale, &n);
+  if (v == NULL) return j->e->status;
+  uint64_t T = j->r[0].len[0], H = j->r[0].len[1] / n.d;
+  kern_attn a = shape_of(j, &n, T, H);
   float *state[3];
   for (uint32_t i = 0; i < 3; i++) {
     state[i] = dx_floats(j->x, OUT + i, H * T * (i == 0 ? a.d : 1));
@@ -331,6 +331,7 @@ int dx_execute(dx *x, uint32_t task, err *e) {
     return put(&j, 0, a);
   }
   case OP_KVAPPEND:
+  case OP_KVSHIFT:
     return kv_append(&j);
   case OP_QK:
     return scores(&j);

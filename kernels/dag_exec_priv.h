@@ -1,6 +1,7 @@
 /* dag_exec_priv.h - the parts of the executor: dag_exec.c keeps lives and order, dag_exec_store.c
- * buffers and which of their elements are written, dag_exec_weights.c what loads bring from the
- * caller's source, dag_exec_ops.c what each op computes. For dag_exec*.c only. */
+ * buffers and which of their elements are written, dag_exec_kv.c rows of the cache,
+ * dag_exec_weights.c what loads bring from the caller's source, dag_exec_ops.c what each op
+ * computes. For dag_exec*.c only. */
 #ifndef LS_KERNELS_DAG_EXEC_PRIV_H
 #define LS_KERNELS_DAG_EXEC_PRIV_H
 
@@ -31,7 +32,7 @@ typedef struct dx_tensor {
 } dx_tensor;
 
 /* Dense f32 scratch for the operands of one task: slots grow and are kept. */
-enum { DX_SLOTS = 12 };
+enum { DX_SLOTS = 15 };
 typedef struct dx_slot {
   float *at;
   size_t cap;
@@ -91,10 +92,22 @@ void dx_copy(dx *x, const dag_view *from, const dag_view *to);
 /* Weights as a matrix whose first column is the view's; scales: as read, or NULL. */
 kern_matrix dx_matrix(const dx *x, const dag_view *v, const void *scales);
 
-/* y (.., d) *= scale (..), or the other way round: rounds rows to whole numbers and their scales,
- * both as f32. Of a KV tensor of that form (int8, int4). */
-void dx_scale_rows(float *y, const float *scale, uint64_t rows, uint64_t d);
-void dx_quantise_rows(dtype form, float *y, float *scale, uint64_t rows, uint64_t d);
+/* ---- dag_exec_kv.c ---- */
+
+/* Rows of a KV tensor: (m, N, d), or where K lies transposed (1, m, d, N). */
+typedef struct dx_kv {
+  size_t m, N, d;
+  bool transposed;
+} dx_kv;
+dx_kv dx_kv_of(const dx *x, const dag_view *v);
+
+/* Real values, times their scales where `scale` is not NULL; (m, N, d) with `by_row`, else in the
+ * view's order. Writing rounds each row and its scale. */
+void dx_kv_read(dx *x, const dag_view *v, const dag_view *scale, bool by_row, float *y);
+void dx_kv_write(dx *x, const dag_view *v, const dag_view *scale, bool by_row, const float *y);
+
+/* The scales of a box of a cache in DRAM; false where it has none, or is not of whole rows. */
+bool dx_kv_scales(const dx *x, const dag_view *v, dag_view *scale);
 
 /* ---- dag_exec_weights.c ---- */
 

@@ -268,30 +268,3 @@ kern_matrix dx_matrix(const dx *x, const dag_view *v, const void *scales) {
   if (s->form == DT_INT4) w.scales_row_B = 2 * (((size_t)v->len[1] + KERN_GROUP - 1) / KERN_GROUP);
   return w;
 }
-
-/* ---- rows with scales -------------------------------------------------------------------------
- */
-
-void dx_scale_rows(float *y, const float *scale, uint64_t rows, uint64_t d) {
-  for (uint64_t r = 0; r < rows; r++)
-    for (uint64_t i = 0; i < d; i++) y[r * d + i] = scale[r] * y[r * d + i];
-}
-
-void dx_quantise_rows(dtype form, float *y, float *scale, uint64_t rows, uint64_t d) {
-  int8_t *q = mem_alloc(d, 1);
-  float *whole = mem_alloc(d, sizeof *whole);
-  uint16_t one = kern_f32_f16(1), s;
-  for (uint64_t r = 0; r < rows; r++) {
-    if (form == DT_INT8) {
-      kern_int8_f16_quantise(q, &s, y + r * d, 1, d);
-      for (uint64_t i = 0; i < d; i++) whole[i] = q[i];
-    } else {
-      kern_int4_quantise((uint8_t *)q, &s, y + r * d, 1, d, d);
-      kern_int4_dequantise(whole, (uint8_t *)q, &one, 1, d, d);
-    }
-    scale[r] = kern_f16_f32(s);
-    memcpy(y + r * d, whole, d * sizeof *y);
-  }
-  free(whole);
-  free(q);
-}

@@ -171,30 +171,39 @@ static void keep_cache(rig *g, const capture *c, uint64_t seq) {
   }
 }
 
+static bool hybrid(const wl_options *o) {
+  return strcmp(o->phase, "hybrid") == 0;
+}
+
+/* New rows of a sequence in a step. */
+static uint64_t rows_of(const rig *g, uint32_t step) {
+  return step > 0 && hybrid(&g->o) ? 1 : g->o.tokens;
+}
+
 /* One sequence through all steps: what comes out of each is what goes into the next. */
 static void expect(rig *g, uint64_t seq) {
   uint64_t C = g->m->hidden_size, V = g->m->vocab_size, P = g->o.past, T = g->o.tokens, n = P + T;
-  uint32_t *ids = ARENA_NEW(g->a, uint32_t, n + g->steps);
-  float *x = ARENA_NEW(g->a, float, (n + g->steps) * C);
+  uint32_t *ids = ARENA_NEW(g->a, uint32_t, n + g->steps * T);
+  float *x = ARENA_NEW(g->a, float, (n + g->steps * T) * C);
   memcpy(ids, g->ids + seq * n, n * sizeof *ids);
   memcpy(x, g->input + seq * n * C, n * C * sizeof *x);
-  for (uint32_t s = 0; s < g->steps; s++, n++) {
+  for (uint32_t s = 0; s < g->steps; s++) {
     capture c = refer(g, ids, g->o.all ? NULL : x, n);
     if (s == 0) keep_cache(g, &c, seq);
-    uint64_t rows = s == 0 ? T : 1;
+    uint64_t rows = rows_of(g, s), next = rows_of(g, s + 1);
     if (g->o.all) {
       memcpy(g->want[s] + seq * V, c.logits + (n - 1) * V, V * sizeof *x);
       g->next[s][seq] = ids[n] = (uint32_t)kern_argmax(c.logits + (n - 1) * V, V);
     } else {
       memcpy(g->want[s] + seq * rows * C, c.x + (n - rows) * C, rows * C * sizeof *x);
-      memcpy(x + n * C, c.x + (n - 1) * C, C * sizeof *x);
+      memcpy(x + n * C, c.x + (n - next) * C, next * C * sizeof *x);
     }
+    n += next;
   }
 }
 
 rig rig_new(const model *m, const wl_options *o, arena *a) {
-  rig g = {.a = a, .m = m, .o = *o, .steps = 1};
-  if (strcmp(o->phase, "hybrid") == 0) g.steps = (uint32_t)o->steps + 1;
+  rig g = {.a = a, .m = m, .o = *o, .steps = (uint32_t)o->steps + hybrid(o)};
   ck_assert_uint_le(g.steps, RIG_MAX_STEPS);
   ck_assert_uint_le(o->batch, RIG_MAX_BATCH);
   uint64_t n = o->past + o->tokens, C = m->hidden_size,
@@ -212,7 +221,7 @@ rig rig_new(const model *m, const wl_options *o, arena *a) {
   g.k = ARENA_NEW(a, float, kv + 1);
   g.v = ARENA_NEW(a, float, kv + 1);
   for (uint32_t s = 0; s < g.steps; s++) {
-    g.rows[s] = o->batch * (o->all || s > 0 ? 1 : o->tokens);
+    g.rows[s] = o->batch * (o->all ? 1 : rows_of(&g, s));
     g.want[s] = ARENA_NEW(a, float, g.rows[s] * (o->all ? m->vocab_size : C));
   }
   for (uint64_t b = 0; b < o->batch; b++) expect(&g, b);
@@ -254,10 +263,14 @@ static void set_cache(rig_run *run, uint64_t layer, uint64_t seq, char which, co
   ck_assert_uint_ne(t, DX_RIG_NONE);
   const float *x = all + (layer * g->o.batch + seq) * P * KV * hd;
   float *y = mem_alloc(P * KV * hd, sizeof *y);
+  const dag_tensor *cache = &run->d->tensors[t]; /* in the layouts of block.h */
+  bool transposed = cache->rank == 4, shift = !transposed && cache->dim[0] > KV;
   for (uint64_t p = 0; p < P; p++)
     for (uint64_t h = 0; h < KV; h++)
-      memcpy(y + (h * P + p) * hd, x + (p * KV + h) * hd, hd * sizeof *y);
-  dag_view v = dag_box(run->d, t, (uint64_t[]){0, 0, 0}, (uint64_t[]){KV, P, hd});
+      for (uint64_t i = 0; i < hd; i++)
+        y[transposed ? (h * hd + i) * P + p : (h * P + p) * hd + i] = x[(p * KV + h) * hd + i];
+  uint64_t lo[2][4] = {{shift, 0, 0}, {0, 0, 1, 0}}, len[2][4] = {{KV, P, hd}, {1, KV, hd, P}};
+  dag_view v = dag_box(run->d, t, lo[transposed], len[transposed]);
   set(run, t, &v, y);
   free(y);
 }
@@ -302,7 +315,7 @@ void rig_end(rig_run *run) {
 /* What a DRAM tensor of step s holds. */
 static float *get(rig_run *run, uint32_t s, const char *what) {
   char prefix[16] = "";
-  if (strcmp(run->g->o.phase, "hybrid") == 0) snprintf(prefix, sizeof prefix, "s%u.", s);
+  if (run->g->steps > 1) snprintf(prefix, sizeof prefix, "s%u.", s);
   for (uint32_t i = 0; i < run->d->n_tensors; i++) {
     const dag_tensor *t = &run->d->tensors[i];
     if (t->space != DAG_DRAM || strncmp(t->name, prefix, strlen(prefix)) != 0 ||

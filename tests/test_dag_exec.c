@@ -32,8 +32,9 @@ static const struct {
   const char *phase;
   uint64_t past, tokens, steps;
   bool all_only; /* a step's last row is the next one's input only where tokens are sampled */
-} PHASE[] = {{"decode", 7, 1, 1, false},   {"decode", 0, 3, 1, false}, {"decode", 33, 5, 1, false},
-             {"prefill", 0, 40, 1, false}, {"hybrid", 0, 1, 3, false}, {"hybrid", 0, 9, 2, true}};
+} PHASE[] = {{"decode", 7, 1, 1, false},   {"decode", 0, 3, 2, false}, {"decode", 33, 5, 1, false},
+             {"prefill", 0, 40, 1, false}, {"hybrid", 0, 1, 3, false}, {"hybrid", 0, 9, 2, true},
+             {"decode", 5, 1, 3, false}};
 enum { PHASES = sizeof PHASE / sizeof PHASE[0] };
 
 static const struct {
@@ -47,13 +48,22 @@ static wl_options options(int phase, uint64_t batch, bool all, const char *dtype
   o.phase = PHASE[phase].phase;
   o.past = PHASE[phase].past;
   o.tokens = PHASE[phase].tokens;
-  o.steps = PHASE[phase].steps;
+  o.steps = all && phase == 1 ? 1 : PHASE[phase].steps; /* a step samples one token */
   o.batch = batch;
   o.layers = m.num_hidden_layers;
   o.all = all;
   int status = wl_dtype_parse(dtype_, &o.weight_dtype, &o.act_dtype, &o.kv_dtype, &fault);
   ck_assert_msg(status == ERR_OK, "%s", fault.msg);
   return o;
+}
+
+enum { WAYS = WL_SPLIT_COUNT * 2 * WL_FUSE_COUNT * WL_KV_UPDATE_COUNT };
+
+static void choose(wl_options *o, int way) {
+  o->split = (wl_split)(way % WL_SPLIT_COUNT), way /= WL_SPLIT_COUNT;
+  o->flash = way % 2, way /= 2;
+  o->fuse = (wl_fuse)(way % WL_FUSE_COUNT), way /= WL_FUSE_COUNT;
+  o->kv_update = (wl_kv_update)way;
 }
 
 static dag *compile(const wl_options *o, int chip) {
@@ -64,10 +74,11 @@ static dag *compile(const wl_options *o, int chip) {
 }
 
 static const char *name_of(const wl_options *o, int chip) {
-  return arena_printf(&mem, "%s past %u tokens %u batch %u%s %s split %s %s fuse %s chip %d",
+  return arena_printf(&mem, "%s past %u tokens %u batch %u%s %s split %s %s fuse %s %s chip %d",
                       o->phase, (unsigned)o->past, (unsigned)o->tokens, (unsigned)o->batch,
                       o->all ? " all" : "", dtype_name(o->weight_dtype), wl_split_name(o->split),
-                      o->flash ? "flash" : "three-pass", wl_fuse_name(o->fuse), chip);
+                      o->flash ? "flash" : "three-pass", wl_fuse_name(o->fuse),
+                      wl_kv_update_name(o->kv_update), chip);
 }
 
 /* f32 throughout: every sum of n products is off by about sqrt(n) * 2^-24 at most of what it adds
@@ -82,11 +93,9 @@ START_TEST(dx_run__every_way_to_compile__yields_the_reference) {
   wl_options o = options(phase, (uint64_t)_i % 4 / 2 + 1, all, "f32");
   rig g = rig_new(&m, &o, &mem);
   double worst = 0;
-  for (int i = 0; i < WL_SPLIT_COUNT * 2 * WL_FUSE_COUNT * CHIPS; i++) {
+  for (int i = 0; i < WAYS * CHIPS; i++) {
     int chip = i % CHIPS;
-    o.fuse = (wl_fuse)(i / CHIPS % WL_FUSE_COUNT);
-    o.flash = i / CHIPS / WL_FUSE_COUNT % 2;
-    o.split = (wl_split)(i / CHIPS / WL_FUSE_COUNT / 2);
+    choose(&o, i / CHIPS);
     dag *d = compile(&o, chip);
     rig_run run;
     rig_begin(&run, &g, d);
