@@ -318,7 +318,9 @@ int dx_task(dx *x, uint32_t task, err *e) {
   if (dx_execute(x, task, e)) return e->status;
   for (uint32_t i = 0; i < t->n_writes; i++) wrote(x, &w[i]);
   x->done[task] = true;
-  if (x->tap != NULL && op_kind_of((op)t->op) == OP_COMPUTE) tell(x, task);
+  op_kind kind = op_kind_of((op)t->op);
+  bool act = x->d->tensors[w[0].tensor].role == DAG_ACT;
+  if (x->tap != NULL && (kind == OP_COMPUTE || (kind == OP_MOVE && act))) tell(x, task);
   return ERR_OK;
 }
 

@@ -102,11 +102,12 @@ static int norm(ref *r, const char *weight, const double *x, double *y) {
   return ERR_OK;
 }
 
-/* Llama 3.1's rule: long wavelengths are stretched by `factor`, short ones stay, between them a
- * blend. */
+/* The file's own factors; else Llama 3.1's rule: long wavelengths are stretched by `factor`, short
+ * ones stay, between them a blend. */
 static double inv_freq(const model *m, size_t i) {
   const model_rope_scaling *s = &m->rope_scaling;
   double f = 1 / pow(m->rope_theta, (double)(2 * i) / (double)m->head_dim);
+  if (m->rope_factors != NULL) return f / (double)m->rope_factors[i];
   if (s->factor == 0) return f;
   double old = (double)s->original_max_position_embeddings, wavelength = 2 * acos(-1) / f;
   if (wavelength < old / s->high_freq_factor) return f;
