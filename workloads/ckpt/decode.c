@@ -1,25 +1,16 @@
 #include "workloads/ckpt/decode.h"
 
+#include "kernels/convert.h"
 #include "sim/base/bytes.h"
 
 enum { BLOCK = 32, Q8_0_BYTES = 34, Q4_0_BYTES = 18 };
 
-/* IEEE binary16: 1 sign, 5 exponent, 10 fraction bits. Every value is exact in f32. */
 static float f16(const unsigned char *p) {
-  uint32_t h = bytes_u16(p), exponent = h >> 10 & 31, fraction = h & 1023;
-  uint32_t sign = (h & 0x8000u) << 16;
-  if (exponent == 0) return (sign != 0 ? -0x1p-24f : 0x1p-24f) * (float)fraction;
-  uint32_t u = sign | (exponent == 31 ? 255u : exponent + 112) << 23 | fraction << 13;
-  float f;
-  memcpy(&f, &u, sizeof f);
-  return f;
+  return kern_f16_f32(bytes_u16(p));
 }
 
 static float bf16(const unsigned char *p) {
-  uint32_t u = (uint32_t)bytes_u16(p) << 16;
-  float f;
-  memcpy(&f, &u, sizeof f);
-  return f;
+  return kern_bf16_f32(bytes_u16(p));
 }
 
 /* `first` is the index of the first element in the tensor; the rest follow it. */
