@@ -88,13 +88,19 @@ static void round_input(const job *j, float *x, uint64_t T, uint64_t K) {
 static int weights(const job *j, uint32_t i, kern_matrix *w) {
   dtype form = form_of(j, i);
   void *scales = NULL;
-  if (form == DT_INT32)
-    return dx_refuse(j->x, j->task, ERR_BAD, j->e, "reads weights of dtype int32");
+  uint64_t groups = form == DT_INT4 ? (j->r[i].len[1] + KERN_GROUP - 1) / KERN_GROUP : 1;
+  bool apart = form == DT_INT4 &&
+               (j->r[i].lo[1] % KERN_GROUP != 0 || j->x->t[j->r[i].tensor].group != KERN_GROUP);
+  char text[DX_TEXT];
+  if (form == DT_INT32 || apart)
+    return dx_refuse(j->x, j->task, ERR_BAD, j->e, "takes %s for weights: %s",
+                     dx_view_text(j->x, &j->r[i], text),
+                     apart ? "a box of int4 begins on a group of 32" : "it is int32");
   if (integer(form)) {
-    if (!is_scale(j, i + 1)) return needs_scales(j, i);
+    uint64_t n = j->r[i].len[0] * groups;
+    if (!is_scale(j, i + 1) || size_of(&j->r[i + 1]) != n) return needs_scales(j, i);
     float *f32 = in(j, i + 1);
     scales = f32;
-    uint64_t n = size_of(&j->r[i + 1]);
     if (form == DT_INT4) { /* exact: they are f16 */
       scales = dx_floats(j->x, SCRATCH - 1, n);
       kern_to_f16(scales, f32, n);
@@ -117,9 +123,14 @@ static int linear(const job *j, bool acc, float *y, uint32_t *next) {
   return ERR_OK;
 }
 
-static void rope(const job *j, float *y, const float *x) {
-  uint64_t T = j->w[0].len[0], C = j->w[0].len[1];
-  kern_rope(y, x, T, C, j->x->m->head_dim, j->t->pos, j->x->inv_freq, KERN_ROPE_HALF_SPLIT);
+static int rope(const job *j, float *y, const float *x) {
+  uint64_t T = j->w[0].len[0], C = j->w[0].len[1], hd = j->x->m->head_dim;
+  char text[DX_TEXT];
+  if (C % hd != 0)
+    return dx_refuse(j->x, j->task, ERR_BAD, j->e, "writes %s: not whole heads of %u columns",
+                     dx_view_text(j->x, &j->w[0], text), (unsigned)hd);
+  kern_rope(y, x, T, C, hd, j->t->pos, j->x->inv_freq, KERN_ROPE_HALF_SPLIT);
+  return ERR_OK;
 }
 
 static int matmul(const job *j) {
@@ -131,7 +142,7 @@ static int matmul(const job *j) {
   if (linear(j, acc, y, &next)) return j->e->status;
   if (o == OP_MATMUL_SILU || o == OP_MATMUL_ACC_SILU) kern_silu_mul(y, in(j, next), y, n);
   if (o == OP_MATMUL_ADD) kern_add(y, in(j, next), y, n);
-  if (o == OP_MATMUL_ROPE || o == OP_MATMUL_ACC_ROPE) rope(j, y, y);
+  if ((o == OP_MATMUL_ROPE || o == OP_MATMUL_ACC_ROPE) && rope(j, y, y)) return j->e->status;
   return put(j, 0, y);
 }
 
@@ -288,6 +299,11 @@ static int gather(const job *j) {
   uint32_t n = j->t->n_writes;
   const dag_view *ids = &j->r[n];
   uint64_t rows = ids->len[0], table = j->r[0].len[0];
+  for (uint32_t i = 0; i < n; i++)
+    if (size_of(ids) != rows || j->w[i].len[0] != rows || j->r[i].len[0] != table)
+      return dx_refuse(j->x, j->task, ERR_BAD, j->e,
+                       "gathers rows: operand %u and the ids do not have a row for each other",
+                       (unsigned)i);
   float *id = dx_floats(j->x, 7, rows);
   dx_read(j->x, ids, id);
   for (uint64_t t = 0; t < rows; t++) {
@@ -327,8 +343,7 @@ int dx_execute(dx *x, uint32_t task, err *e) {
     return matmul(&j);
   case OP_ROPE: {
     float *a = in(&j, 0);
-    rope(&j, a, a);
-    return put(&j, 0, a);
+    return rope(&j, a, a) ? e->status : put(&j, 0, a);
   }
   case OP_KVAPPEND:
   case OP_KVSHIFT:

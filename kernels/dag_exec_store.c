@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,12 +160,18 @@ static void read_int4(const dx_tensor *s, uint64_t cols, uint64_t at, uint64_t n
   }
 }
 
+/* A float as a whole number of so many bits; what is none becomes 0. */
+static int32_t whole(float y, int bits) {
+  float limit = ldexpf(1, bits - 1);
+  return y >= -limit && y < limit ? (int32_t)y : 0;
+}
+
 static void write_int4(const dx_tensor *s, uint64_t cols, uint64_t at, uint64_t n, const float *y) {
   uint8_t *row = s->data + at / cols * s->row_B;
   for (uint64_t i = 0; i < n; i++) {
     bool high;
     uint8_t *b = &row[nibble(s, cols, at % cols + i, &high)];
-    uint32_t q = (uint32_t)((int)y[i] + 8);
+    uint32_t q = (uint32_t)(whole(y[i], 4) + 8);
     *b = (uint8_t)(high ? (*b & 15u) | q << 4 : (*b & 0xf0u) | q);
   }
 }
@@ -205,10 +212,10 @@ static void write_run(const dx_tensor *s, uint64_t cols, uint64_t at, uint64_t n
     kern_to_bf16(p, y, n);
     break;
   case DT_INT8:
-    for (uint64_t i = 0; i < n; i++) ((int8_t *)p)[i] = (int8_t)y[i];
+    for (uint64_t i = 0; i < n; i++) ((int8_t *)p)[i] = (int8_t)whole(y[i], 8);
     break;
   case DT_INT32:
-    for (uint64_t i = 0; i < n; i++) ((int32_t *)p)[i] = (int32_t)y[i];
+    for (uint64_t i = 0; i < n; i++) ((int32_t *)p)[i] = whole(y[i], 32);
     break;
   default:
     write_int4(s, cols, at, n, y);

@@ -125,7 +125,23 @@ static int load_scales(dx *x, const dag_view *from, const dag_view *to, err *e) 
   return ERR_OK;
 }
 
+/* Are these scales such as the weights have? */
+static bool scales_fit(const dx *x, uint32_t scales, uint32_t of) {
+  const dag_tensor *s = &x->d->tensors[scales], *w = &x->d->tensors[of];
+  uint64_t groups = w->dtype == DT_INT4 ? (w->dim[1] + KERN_GROUP - 1) / KERN_GROUP : 1;
+  return w->rank == 2 && (w->dtype == DT_INT4 || w->dtype == DT_INT8) && s->rank <= 2 &&
+         s->dim[0] == w->dim[0] && s->dim[1] == groups;
+}
+
 int dx_load_weights(dx *x, uint32_t task, const dag_view *from, const dag_view *to, err *e) {
-  if (x->t[from->tensor].values != DX_NONE) return load_scales(x, from, to, e);
+  char text[DX_TEXT];
+  uint32_t of = x->t[from->tensor].values;
+  if (of == DX_NONE && x->d->tensors[from->tensor].rank > 2)
+    return dx_refuse(x, task, ERR_BAD, e, "reads %s: weights are vectors and matrices",
+                     dx_view_text(x, from, text));
+  if (of != DX_NONE && !scales_fit(x, from->tensor, of))
+    return dx_refuse(x, task, ERR_BAD, e, "reads %s: '%.200s' has no such scales",
+                     dx_view_text(x, from, text), x->d->tensors[of].name);
+  if (of != DX_NONE) return load_scales(x, from, to, e);
   return load_values(x, task, from, to, e);
 }

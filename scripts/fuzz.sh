@@ -43,11 +43,11 @@ fuzz() {
   case $name in
   platform) shipped=(platforms) ;;
   model) shipped=(workloads/models) ;;
-  run) shipped=(tests/corpus/dag) ;;
+  run | dx) shipped=(tests/corpus/dag) ;;
   set) longest=1000 ;;
   esac
   words=tests/fuzz_$name.dict
-  [ "$name" = run ] && words=tests/fuzz_dag.dict
+  [[ $name = run || $name = dx ]] && words=tests/fuzz_dag.dict
   [ -f "$words" ] && dict=("-dict=$words")
   mkdir -p "build/fuzz/corpus/$name" "build/fuzz/findings/$name"
   "build/fuzz/tests/fuzz_$name" "${dict[@]}" -runs="$RUNS" -max_total_time="$SECONDS_MAX" -timeout=10 -max_len="$longest" \
