@@ -320,7 +320,8 @@ int dx_task(dx *x, uint32_t task, err *e) {
   x->done[task] = true;
   op_kind kind = op_kind_of((op)t->op);
   bool act = x->d->tensors[w[0].tensor].role == DAG_ACT;
-  if (x->tap != NULL && (kind == OP_COMPUTE || (kind == OP_MOVE && act))) tell(x, task);
+  bool brings = act && (kind == OP_MOVE || t->op == OP_LOAD_EMBED);
+  if (x->tap != NULL && (kind == OP_COMPUTE || brings)) tell(x, task);
   return ERR_OK;
 }
 

@@ -58,10 +58,10 @@ typedef struct dx_weights {
   void *user;
 } dx_weights;
 
-/* Called after each compute task, and each move of activations (which is what writes a tensor where
- * engines reach scratchpads only), for each of its write views: the values as stored, as f32 (KV
- * rows of an integer cache times their scales), dense, in the view's order. Valid during the call.
- */
+/* Called after each compute task, and after what else brings activations: moves (which write a
+ * tensor where engines reach scratchpads only) and gathered embeddings. For each write view: the
+ * values as stored, as f32 (KV rows of an integer cache times their scales), dense, in the view's
+ * order. Valid during the call. */
 typedef struct dx_tap {
   void (*wrote)(void *user, uint32_t task, uint32_t w, const float *x);
   void *user;
