@@ -160,15 +160,23 @@ static void put_platform(const platform *p, const report_sink *s) {
   s->end(s->self);
 }
 
+static void put_links(const report *r, const char *key, const double *v, const report_sink *s) {
+  s->object(s->self, key);
+  for (size_t i = 0; i < r->plat->n_links; i++)
+    if (!s->flat || r->plat->links[i].role != PLAT_LINK_PORT)
+      s->number(s->self, r->plat->links[i].name, v[i]);
+  s->end(s->self);
+}
+
 static void put_bounds(const report *r, const report_sink *s) {
   s->object(s->self, "bounds");
   s->number(s->self, "critical_path_s", r->bound.critical_path_s);
   s->number(s->self, "engine_s", r->bound.engine_s);
-  s->object(s->self, "link_s");
-  for (size_t i = 0; i < r->plat->n_links; i++)
-    if (!s->flat || r->plat->links[i].role != PLAT_LINK_PORT)
-      s->number(s->self, r->plat->links[i].name, r->bound.link_s[i]);
-  s->end(s->self);
+  put_links(r, "link_s", r->bound.link_s, s);
+  s->number(s->self, "dma_s", r->bound.dma_s);
+  s->number(s->self, "engine_around_s", r->bound.engine_around_s);
+  put_links(r, "link_around_s", r->bound.link_around_s, s);
+  s->number(s->self, "dma_around_s", r->bound.dma_around_s);
   s->number(s->self, "lower_s", r->bound.lower_s);
   s->number(s->self, "gap", r->gap);
   s->text(s->self, "binding", r->bound.binding);
@@ -206,6 +214,20 @@ void report_put_head(const report *r, const report_sink *s) {
   put_bounds(r, s);
 }
 
+/* Columns: all engines, all channels. */
+static void put_resource_s(const report *r, const report_sink *s) {
+  double engine_s = 0, dma_s = 0;
+  s->object(s->self, "attribution_by_resource");
+  for (uint32_t i = 0; i < r->tl->n_resources; i++) {
+    double x = r->attr.resource_s[i];
+    *(tl_is_engine(r->tl, i) ? &engine_s : &dma_s) += x;
+    if (!s->flat && x > 0) s->number(s->self, r->tl->resources[i].name, x);
+  }
+  if (s->flat) s->number(s->self, "engine", engine_s);
+  if (s->flat) s->number(s->self, "dma", dma_s);
+  s->end(s->self);
+}
+
 void report_put_tail(const report *r, const report_sink *s) {
   s->object(s->self, "attribution");
   for (int i = 0; i < ATTR_COUNT; i++)
@@ -227,4 +249,5 @@ void report_put_tail(const report *r, const report_sink *s) {
   for (int i = 0; i < OP_COUNT; i++)
     if (s->flat || r->attr.op_s[i] > 0) s->number(s->self, op_name((op)i), r->attr.op_s[i]);
   s->end(s->self);
+  put_resource_s(r, s);
 }
