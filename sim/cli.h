@@ -78,6 +78,9 @@ typedef enum cli_kind {
     "appends the report as a row; creates the file, with a header, where there is none")           \
   X(TIMELINE, "timeline", CLI_TEXT, "F", "", "", 0, 0,                                             \
     "writes the schedule as CSV, a row a task: when, where, what it waited for")                   \
+  X(EXPLAIN, "explain", CLI_FLAG, "", "", "", 0, 0,                                                \
+    "prints why it took that long and what would change it: re-simulates with one thing changed at "\
+    "a time, on all cores")                                                                         \
   X(QUIET, "quiet", CLI_FLAG, "", "", "", 0, 0, "no progress messages")                            \
   X(PROGRESS, "progress", CLI_FLAG, "", "", "", 0, 0,                                              \
     "progress messages even where standard error is no terminal")                                  \

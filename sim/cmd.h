@@ -5,6 +5,7 @@
 
 #include "sim/base/file.h"
 #include "sim/cli.h"
+#include "sim/explain.h"
 #include "sim/platform.h"
 #include "sim/policy.h"
 #include "workloads/dag.h"
@@ -27,6 +28,11 @@ ERR_CHECK int cmd_compile_dag(const cli *c, const platform *p, dag **d, arena *a
 
 /* --scheduler */
 ERR_CHECK int cmd_find_policy(const cli *c, const policy **p, arena *a, err *e);
+
+/* --explain: the re-simulations, before the run itself (explain.h). `given`: the DAG is not compiled from a model. */
+ERR_CHECK int cmd_explain(const cli *c, const dag *d, bool given, const policy *pol,
+                          const machine_options *opt, const platform *p, explain *x, arena *a,
+                          err *e);
 
 /* A line on standard error, where the options and the terminal allow; `tasks`: how large the job
  * is. */

@@ -54,6 +54,11 @@ static double shared_s(const platform *p, const est_parts *x) {
   return most == 0 ? 0 : fmin(x->latency_s, x->latency2_s) + most;
 }
 
+/* What is left of a task that the platform does for nothing: where it may run, and no time. */
+static est_parts for_free(const est_parts *x) {
+  return (est_parts){.sram = x->sram, .sram2 = x->sram2};
+}
+
 est_parts est_compute(const platform *p, const dag *d, uint32_t task, const cost *c,
                       uint32_t engine) {
   const plat_engine *e = &p->engines[engine];
@@ -80,7 +85,7 @@ est_parts est_compute(const platform *p, const dag *d, uint32_t task, const cost
     stream_s = fmax(stream_s, shared_s(p, &x));
   }
   x.alone_s = x.lead_s + fmax(x.matrix_s + x.vector_s, stream_s);
-  return x;
+  return p->op_free[d->tasks[task].op] ? for_free(&x) : x;
 }
 
 est_parts est_transfer(const platform *p, const dag *d, uint32_t task, const cost *c,
@@ -106,7 +111,7 @@ est_parts est_transfer(const platform *p, const dag *d, uint32_t task, const cos
     x.latency_s = route->latency_s;
   }
   x.alone_s = x.lead_s + x.latency_s + flow_s(x.route, x.flow_B);
-  return x;
+  return p->op_free[t->op] ? for_free(&x) : x;
 }
 
 double est_best_s(const platform *p, const dag *d, uint32_t task, const cost *c, bool alike) {

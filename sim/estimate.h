@@ -16,7 +16,7 @@
  *
  * utilisation: the filled share of the problem (m, n, k) padded to the engine's native tile. The DRAM's efficiency makes a
  * transfer occupy its route with bytes/efficiency, rounded up to a whole byte (SimGrid moves whole bytes); the executor
- * sends exactly est_flow_bytes. Operand streams and transfers of 0 bytes take no latency and cross no link. */
+ * sends exactly est_flow_bytes. A task of an op that the platform has for nothing (op_free) takes no time. Operand streams and transfers of 0 bytes take no latency and cross no link. */
 #ifndef LS_ESTIMATE_H
 #define LS_ESTIMATE_H
 

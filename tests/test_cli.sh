@@ -89,7 +89,7 @@ says 2 "unknown command 'verify'; there are: run" verify
 says 2 "unknown command '--quiet'" --quiet
 refuses 2 "unknown option '--modle' of 'run' (did you mean '--model'?)" run --modle x
 refuses 2 "unknown option '-x' of 'run'" run -x
-refuses 2 "unknown option '--explain' of 'run'" run --explain
+refuses 2 '--explain prints to standard output, where a result goes already' run --explain --timeline -
 says 2 '--model is no option of '\''simulate'\''' simulate d.json --model x
 says 2 '--report is no option of '\''compile'\''' compile --report r
 says 2 "'simulate' needs a DAG.json" simulate
@@ -468,6 +468,32 @@ damaged "ffn.json: task 0 'x': its dependencies form a cycle: 0 waits for 6 wait
 damaged "ffn.json:17:45: this is not JSON: expected a key in double quotes, got ','" \
   's/"name": "gate", "op": "MatMul"/"name": "gate", "op": "MatMul", /'
 says 1 "infeasible: task 4 'MatMul up' needs 1.005 MiB in 'sram'" simulate "$example" --set sram.capacity=1MiB
+
+# ---- --explain: as re-running by hand, the same on one core ----
+for options in '' '--platform npu4-hbm --split tile' '--platform npu4-pads --prefetch 0 --scheduler prio'; do
+  # shellcheck disable=SC2206
+  words=($options)
+  says 0 '' run --model stories110m "${words[@]}" --report a/r.json
+  cp stdout summary
+  says 0 '' run --model stories110m "${words[@]}" --explain
+  cp stdout explained
+  head -n "$(wc -l <summary)" explained | cmp -s - summary || fail "$what: does not begin with the summary"
+  taskset -c "$(taskset -cp $$ | sed 's/.*: //; s/[-,].*//')" "$bin" run --model stories110m "${words[@]}" --explain >stdout
+  cmp -s stdout explained || fail "$what: on one core it says something else"
+  grep -qE '^  [a-z_.]+ \+10%: ' explained || fail "$what: no sensitivity"
+  grep -qE ' free: -[0-9.]+%' explained || fail "$what: no free op"
+  span() { sed -n 's/.*"makespan_s": \([-+.0-9e]*\).*/\1/p' "$1"; }
+  base=$(span a/r.json)
+  sed -n 's/^  \([a-z_.]*\) +\(1\|10%\): \([-+.0-9]*\)%, .* --set \([^ ]*\)$/\1 \3 \4/p' explained >points
+  while read -r knob says_percent set; do
+    says 0 '' run --model stories110m "${words[@]}" --set "$set" --report b/r.json
+    awk -v x="$(span b/r.json)" -v b="$base" -v p="$says_percent" 'BEGIN { d = 100 * (x / b - 1) - p; exit !(d < 0.0501 && d > -0.0501) }' ||
+      fail "$what: $knob changes the makespan from $base to $(span b/r.json), --explain says $says_percent%"
+  done <points
+  [ "$(wc -l <points)" -ge 2 ] || fail "$what: only $(wc -l <points) points to re-run by hand"
+done
+says 0 '' simulate "$example" --explain
+grep -q '^where the makespan goes ' stdout || fail "$what: does not explain"
 
 # ---- CSV ----
 what='csv'
