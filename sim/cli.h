@@ -109,7 +109,7 @@ typedef struct cli cli;
 typedef struct cli_command {
   const char *name;
   const char *operand; /* as in help: "DAG.json"; "" where it takes none; "[COMMAND]" where it may
-                          have one */
+                          have one; "A.json B.json ...": as many as there are */
   const char *text;    /* one line */
   const char *more;    /* what else help should say, or "" */
   const char *example;
@@ -125,7 +125,9 @@ const cli_command *cli_find_command(const char *name);
 /* A command line that was understood. */
 struct cli {
   const cli_command *command;
-  const char *operand; /* NULL: none */
+  const char *operand; /* NULL: none; the first */
+  const char **operands;
+  size_t n_operands, cap_operands;
   bool given[CLI_OPT_COUNT];
   const char *value[CLI_OPT_COUNT]; /* the default where not given; "" where there is none */
   uint64_t number[CLI_OPT_COUNT];   /* of CLI_NUMBER options that have a value */

@@ -17,6 +17,7 @@ int cmd_inspect(const cli *c, arena *a, err *e);
 int cmd_models(const cli *c, arena *a, err *e);
 int cmd_schedulers(const cli *c, arena *a, err *e);
 int cmd_ops(const cli *c, arena *a, err *e);
+int cmd_compare(const cli *c, arena *a, err *e);
 int cmd_help(const cli *c, arena *a, err *e);
 
 /* Reads --platform and applies every --set. */
@@ -57,6 +58,10 @@ typedef struct cmd_files {
   const char *path[CMD_FILE_COUNT];
   bool to_stdout; /* one of them goes there */
 } cmd_files;
+
+/* Is it standard output; do two paths name one plain file? */
+bool cmd_is_stdout(const char *path);
+bool cmd_same_file(const char *a, const char *b, arena *mem);
 
 /* Refuses one path given twice, and a path that is also an input. */
 ERR_CHECK int cmd_files_open(const cli *c, cmd_files *f, arena *a, err *e);
