@@ -83,7 +83,7 @@ dag() {
 small=(--model stories15m)
 
 # ---- usage ----
-says 2 'no command; there are: run compile simulate inspect models schedulers ops help'
+says 2 'no command; there are: run compile simulate inspect compare models schedulers ops help'
 says 2 "unknown command 'simulte' (did you mean 'simulate'?)" simulte
 says 2 "unknown command 'verify'; there are: run" verify
 says 2 "unknown command '--quiet'" --quiet
@@ -122,7 +122,7 @@ refuses 2 "--kv-dtype: unknown dtype 'w8a8'" run --kv-dtype w8a8
 refuses 2 "layers 5..6 asked for, but model 'stories15m' has layers 0..5" run "${small[@]}" --layer 5 --layers 2
 refuses 2 'past' run --phase prefill --past 3
 says 2 "unknown command 'foo'" help foo
-for c in run compile simulate inspect models schedulers ops; do
+for c in run compile simulate inspect compare models schedulers ops; do
   says 0 '' help $c
   grep -q "^Usage: llamasim $c" stdout || fail "help $c: $(head -3 stdout)"
   grep -q '^Exit status: ' stdout || fail "help $c does not say its exit status"
@@ -494,6 +494,42 @@ for options in '' '--platform npu4-hbm --split tile' '--platform npu4-pads --pre
 done
 says 0 '' simulate "$example" --explain
 grep -q '^where the makespan goes ' stdout || fail "$what: does not explain"
+
+# ---- compare ----
+for s in serial prio heft; do
+  says 0 '' run "${small[@]}" --scheduler $s --report a/$s.json --trace a/$s.trace.json.gz --quiet
+done
+says 0 '' run "${small[@]}" --scheduler heft --split op --past 9 --report a/op.json
+says 2 "'compare' needs a A.json B.json" compare
+says 2 "'compare' needs two files or more" compare a/heft.json
+says 2 'a/none.json: cannot read it' compare a/heft.json a/none.json
+says 2 'compare reads reports (llamasim-report) and traces' compare a/heft.json "$example"
+says 2 "--trace would overwrite the input 'a/heft.json'" compare a/heft.json a/prio.json --trace a/../a/heft.json
+says 0 '' compare a/heft.json a/heft.json
+says 0 '' compare a/heft.json a/heft.trace.json.gz
+says 1 'the runs differ' compare a/heft.json a/prio.json
+grep -qE '^scheduler +heft +prio$' stdout || fail "$what: does not name the schedulers"
+grep -qE '^makespan_s .*[+-][0-9.]+%$' stdout || fail "$what: does not compare makespans"
+grep -q '^where the makespan moved, by op ' stdout || fail "$what: does not say where"
+says 1 'the runs differ' compare a/heft.json a/op.json
+grep -q '^Workloads differ: ' stdout || fail "$what: does not say that workloads differ"
+says 1 'the runs differ' compare a/serial.trace.json.gz a/heft.trace.json.gz
+grep -qE '^tasks of A and B: [1-9][0-9]* match by id and name' stdout || fail "$what: matches no tasks"
+# from reports, whose runs are simulated again, as from traces
+says 1 'the runs differ' compare a/serial.trace.json.gz a/prio.trace.json.gz a/heft.trace.json.gz --trace box/t.json
+cp stdout said
+says 1 'the runs differ' compare a/serial.json a/prio.json a/heft.json --trace box/r.json.gz
+sed -e 's/\.trace\.json\.gz:/.json:/' said | cmp -s - stdout || fail "$what: says something else than from traces"
+gzip -dc box/r.json.gz | cmp -s - box/t.json || fail "$what: writes something else than from traces"
+[ "$(grep -c '"process_name"' box/t.json)" -eq 3 ] || fail "$what: not three processes"
+says 0 '' compare a/serial.json a/prio.trace.json.gz a/heft.json --trace -
+cmp -s stdout box/t.json || fail "$what: writes something else to standard output"
+box_holds r.json.gz t.json
+rm box/*
+sed -e 's/"past": 4/"past": 5/' a/heft.json >a/false.json
+says 2 "a/false.json: this report's timeline cannot be made again" compare a/heft.json a/false.json --trace box/t.json
+box_holds
+says 1 'the runs differ' compare a/heft.json a/false.json
 
 # ---- CSV ----
 what='csv'
