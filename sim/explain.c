@@ -88,7 +88,9 @@ typedef struct search {
 } search;
 
 static bool owns(const explain_knob *k, const char *bound_by) {
-  if (k->owner != NULL) return strcmp(k->owner, bound_by) == 0;
+  for (int i = 0; i < 2; i++)
+    if (k->owner[i] != NULL && strcmp(k->owner[i], bound_by) == 0) return true;
+  if (k->owner[0] != NULL) return false;
   for (size_t i = 0; k->names != NULL && i < k->n; i++)
     if (strcmp(k->names[i], bound_by) == 0) return true;
   return false;

@@ -15,8 +15,8 @@
  *
  * Every point is a process (jobs.h), so the caller must not have run SimGrid yet. Which points are
  * tried does not depend on the number of cores, nor do the results. Like any simulation, the points
- * may show Graham anomalies: more of something may make the run a little longer; they are printed
- * as they are. */
+ * may show Graham anomalies: more of something may make the run longer; they are printed as they
+ * are, and marked. */
 #ifndef LS_EXPLAIN_H
 #define LS_EXPLAIN_H
 
@@ -34,7 +34,9 @@ typedef struct explain_knob {
   const char *const *names; /* of its hosts or links; NULL: `key` has no names ("engines") */
   double *value;            /* of each */
   size_t n;
-  const char *owner; /* as report_bound_by names what it makes faster; NULL: one of `names` */
+  /* as report_bound_by names what it makes faster (streams through ports keep engines busy, too);
+   * all NULL: one of `names` */
+  const char *owner[2];
 } explain_knob;
 
 /* All knobs of the platform that can matter to the DAG, in a fixed order. */

@@ -50,7 +50,7 @@ static void add_rates(list *l, const platform *p, const dag *d) {
         follows ? "engine.speed" : arena_printf(l->a, "engine.rate.%s", dtype_name((dtype)dt));
     explain_knob *k = add(l, key, UNITS_SPEED, p->n_engines);
     k->rate = true;
-    k->owner = "engines";
+    k->owner[0] = "engines";
     for (size_t e = 0; e < p->n_engines; e++) {
       const plat_engine *x = &p->engines[e];
       set_value(k, e, x->name, follows ? x->speed_flops : x->rate_flops[dt]);
@@ -59,7 +59,7 @@ static void add_rates(list *l, const platform *p, const dag *d) {
   if (!vector) return;
   explain_knob *k = add(l, "engine.vector_rate", UNITS_SPEED, p->n_engines);
   k->rate = true;
-  k->owner = "engines";
+  k->owner[0] = "engines";
   for (size_t e = 0; e < p->n_engines; e++)
     set_value(k, e, p->engines[e].name, p->engines[e].vector_rate_flops);
 }
@@ -75,7 +75,10 @@ static void add_links(list *l, const platform *p, plat_link_role role) {
     explain_knob *k =
         add(l, arena_printf(l->a, "%s.%s", name, what), latency ? UNITS_TIME : UNITS_BANDWIDTH, n);
     k->rate = !latency;
-    if (role == PLAT_LINK_PORT) k->owner = "ports";
+    if (role == PLAT_LINK_PORT) {
+      k->owner[0] = "ports";
+      k->owner[1] = "engines";
+    }
     for (size_t i = 0, j = 0; i < p->n_links; i++)
       if (p->links[i].role == role)
         set_value(k, j++, p->links[i].name,

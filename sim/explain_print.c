@@ -5,7 +5,7 @@
 
 #include "sim/explain.h"
 
-enum { NAME = 36, LABEL = 14, WIDTH = 100, ITEM = 160 };
+enum { NAME = 40, LABEL = 14, WIDTH = 100, ITEM = 160 };
 
 /* Changes of the makespan below this are not worth a line of their own. */
 static const double VISIBLE = 0.0005;
@@ -41,7 +41,7 @@ static const char *share_text(char buf[UNITS_TEXT], double share) {
 /* 4 digits: "2.381 ms" */
 static const char *time_text(char buf[UNITS_TEXT], double s) {
   static const char *const UNIT[] = {"ns", "us", "ms", "s"};
-  double v = s * 1e9;
+  double v = s < 5e-13 ? 0 : s * 1e9;
   int i = 0;
   for (; v >= 999.95 && i < 3; i++) v /= 1000;
   snprintf(buf, UNITS_TEXT, "%.4g %s", v, UNIT[i]);
@@ -175,6 +175,16 @@ static double weight(const explain *x, const explain_point *pt) {
   return pt->status != ERR_OK ? INFINITY : fabs(effect(x, pt));
 }
 
+/* Graham's: better made the run longer, or worse shorter. Less is better of times, more of all
+ * else. */
+static bool is_anomaly(const explain *x, size_t i) {
+  bool less_is_better = x->knobs[i].kind == UNITS_TIME;
+  const explain_point *better = less_is_better ? &x->less[i] : &x->more[i];
+  const explain_point *worse = less_is_better ? &x->more[i] : &x->less[i];
+  return (better->status == ERR_OK && effect(x, better) >= VISIBLE) ||
+         (worse->status == ERR_OK && effect(x, worse) <= -VISIBLE);
+}
+
 static void put_set(out *o, const explain_point *pt) {
   for (size_t i = 0; pt->set != NULL && pt->set[i] != NULL; i++) {
     if (i == 2) {
@@ -197,7 +207,7 @@ static void print_knob(const explain *x, size_t i, out *o) {
   if (!k->step && up->status == ERR_OK && down->status == ERR_OK && n > 0 && n < ITEM)
     snprintf(text + n, sizeof text - (size_t)n, ", elasticity %+.2f",
              log(up->makespan_s / down->makespan_s) / log(1.1 / 0.9) + 0.0);
-  out_printf(o, "  %-62s  ", text);
+  out_printf(o, "%s %-64s", is_anomaly(x, i) ? "!" : " ", text);
   put_set(o, up->status == ERR_OK ? up : down);
   out_char(o, '\n');
 }
@@ -214,6 +224,13 @@ static void print_sensitivity(const explain *x, out *o) {
     if (!visible(x, &x->more[i]) && !visible(x, &x->less[i])) break;
     print_knob(x, i, o);
   }
+  for (size_t i = 0; i < x->n_knobs; i++)
+    if (is_anomaly(x, i)) {
+      out_str(
+          o,
+          "! an anomaly: with more to work with the scheduler does worse, or better with less\n");
+      break;
+    }
   line l = begin_line(o, "hardly any");
   for (; shown < x->n_knobs; shown++)
     add_item(&l, x->knobs[k[shown].id].step ? "%s +-1" : "%s +-10%%", x->knobs[k[shown].id].label);

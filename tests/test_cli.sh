@@ -488,11 +488,11 @@ for options in '' '--platform npu4-hbm --split tile' '--platform npu4-pads --pre
   head -n "$(wc -l <summary)" explained | cmp -s - summary || fail "$what: does not begin with the summary"
   taskset -c "$(taskset -cp $$ | sed 's/.*: //; s/[-,].*//')" "$bin" run --model stories110m "${words[@]}" --explain >stdout
   cmp -s stdout explained || fail "$what: on one core it says something else"
-  grep -qE '^  [a-z_.]+ \+10%: ' explained || fail "$what: no sensitivity"
+  grep -qE '^[ !] [a-z_.]+ \+10%: ' explained || fail "$what: no sensitivity"
   grep -qE ' free: -[0-9.]+%' explained || fail "$what: no free op"
   span() { sed -n 's/.*"makespan_s": \([-+.0-9e]*\).*/\1/p' "$1"; }
   base=$(span a/r.json)
-  sed -n 's/^  \([a-z_.]*\) +\(1\|10%\): \([-+.0-9]*\)%, .* --set \([^ ]*\)$/\1 \3 \4/p' explained >points
+  sed -n 's/^[ !] \([a-z_.]*\) +\(1\|10%\): \([-+.0-9]*\)%, .* --set \([^ ]*\)$/\1 \3 \4/p' explained >points
   while read -r knob says_percent set; do
     says 0 '' run --model stories110m "${words[@]}" --set "$set" --report b/r.json
     awk -v x="$(span b/r.json)" -v b="$base" -v p="$says_percent" 'BEGIN { d = 100 * (x / b - 1) - p; exit !(d < 0.0501 && d > -0.0501) }' ||

@@ -8,6 +8,7 @@
 #include "sim/explain.h"
 #include "sim/platform_xml.h"
 #include "tests/fixture.h"
+#include "tests/report_rig.h"
 #include "tests/suite.h"
 #include "workloads/block.h"
 #include "workloads/model.h"
@@ -259,6 +260,91 @@ START_TEST(explain_study__the_run_itself_fails__so_does_the_study) {
 }
 END_TEST
 
+/* ---- as text ---- */
+
+static const char *explained(const explain *x) {
+  rig *g = rig_new(1, 1);
+  uint32_t load = rig_load(g, 1000), add = rig_add(g, 4000, &load, 1);
+  rig_play_task(g, load, 1, 0, 3e-6, 5e-6, 5e-6);
+  rig_play *p = rig_play_task(g, add, 0, 5e-6, 0, 0, 10e-6);
+  p->why.ready_s = 5e-6, p->why.ready_by = load;
+  rig_run(g, false);
+  out *o = out_memory();
+  explain_print(&g->report, x, o);
+  char *text = arena_strdup(&mem, out_text(o, NULL));
+  out_abort(o);
+  rig_free(g);
+  return text;
+}
+
+START_TEST(explain_print__effects__as_signed_percentages_and_anomalies_are_marked) {
+  const char *dram[] = {"dram_bus"};
+  double one[] = {1};
+  explain_knob k[] = {{.label = "dram_bus",
+                       .key = "dram.bandwidth",
+                       .kind = UNITS_BANDWIDTH,
+                       .names = dram,
+                       .value = one,
+                       .n = 1,
+                       .rate = true},
+                      {.label = "engine.speed",
+                       .key = "engine.speed",
+                       .kind = UNITS_SPEED,
+                       .names = dram,
+                       .value = one,
+                       .n = 1},
+                      {.label = "dma.setup",
+                       .key = "dma.setup",
+                       .kind = UNITS_TIME,
+                       .names = dram,
+                       .value = one,
+                       .n = 1}};
+  const char *set[] = {"dram.bandwidth=9", NULL};
+#define AT(us) {.set = set, .makespan_s = (us)*1e-6}
+  explain_point more[] = {AT(9.02), AT(10.1), AT(10.2)}, less[] = {AT(11.1), AT(10.001), AT(9.9)};
+  explain_point softmax = {.free_ops = "softmax", .makespan_s = 9.97e-6};
+  explain_knee knee = {.knob = &k[0],
+                       .up = true,
+                       .found = true,
+                       .factor = 4,
+                       .at = {.bound_by = "sram_bus", .makespan_s = 5e-6}};
+  explain x = {.base = {.makespan_s = 10e-6, .bound_by = "dram_bus", .share = 0.5},
+               .knobs = k,
+               .more = more,
+               .less = less,
+               .free_op = &softmax,
+               .knees = &knee,
+               .n_knobs = 3,
+               .n_free = 1,
+               .n_knees = 1};
+  const char *said = explained(&x);
+  const char *const want[] = {"\n  dram_bus +10%: -9.8%, -10%: +11.0%, elasticity -1.03",
+                              "--set dram.bandwidth=9\n",
+                              "\n! engine.speed +10%: +1.0%, -10%: 0.0%",
+                              "\n  dma.setup +10%: +2.0%, -10%: -1.0%",
+                              "softmax free: -0.3%",
+                              "(x4): then sram_bus, 5 us\n"};
+  for (size_t i = 0; i < sizeof want / sizeof *want; i++)
+    ck_assert_msg(strstr(said, want[i]) != NULL, "no '%s' in:\n%s", want[i], said);
+}
+END_TEST
+
+START_TEST(explain_print__attribution__path_by_op_with_its_main_cause) {
+  explain x = {.base = {.makespan_s = 10e-6, .bound_by = "dram_bus"}};
+  const char *said = explained(&x);
+  /* the load: 2 us of setup, then 3 us; the add: 1 us of overhead, then 4 us of arithmetic: a
+   * stream of 24000 B would take longer, but none was told */
+  const char *const want[] = {"DRAM transfer",
+                              "30.0%         3 us",
+                              "40.0%         4 us",
+                              "1   50.0%         5 us   DRAM transfer",
+                              "1   50.0%         5 us   vector arithmetic",
+                              "e0 50.0%, dma0 50.0%"};
+  for (size_t i = 0; i < sizeof want / sizeof *want; i++)
+    ck_assert_msg(strstr(said, want[i]) != NULL, "no '%s' in:\n%s", want[i], said);
+}
+END_TEST
+
 int main(void) {
   Suite *s = suite_create("explain");
   TCase *c = tcase_create("explain");
@@ -275,6 +361,8 @@ int main(void) {
   tcase_add_loop_test(c, explain_study__a_model__every_point_is_the_run_by_hand, 0, 2);
   tcase_add_test(c, explain_study__too_little_sram_when_less__says_why);
   tcase_add_test(c, explain_study__the_run_itself_fails__so_does_the_study);
+  tcase_add_test(c, explain_print__effects__as_signed_percentages_and_anomalies_are_marked);
+  tcase_add_test(c, explain_print__attribution__path_by_op_with_its_main_cause);
   suite_add_tcase(s, c);
   return suite_run(s);
 }
