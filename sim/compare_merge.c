@@ -97,22 +97,25 @@ static bool put_event(merge *m) {
   return true;
 }
 
+/* Every line is one event, whole, until the array ends. */
 static int put_run(merge *m, const compare_run *r, err *e) {
   const char *p = memchr(r->text, '\n', r->len), *end = (const char *)r->text + r->len;
-  size_t line = 1;
+  size_t line = 2, at;
   m->flow0 = m->flow_max;
-  for (p = p != NULL ? p + 1 : end; p < end && *p == '{'; line++) {
+  for (p = p != NULL ? p + 1 : end; p < end; line++) {
     const char *next = memchr(p, '\n', (size_t)(end - p));
     if (next == NULL) next = end;
+    if (next == p || *p == ']') break;
     m->at = p;
-    m->end = next > p && next[-1] == ',' ? next - 1 : next;
-    if (!put_event(m))
-      return err_set(e, ERR_BAD,
-                     "%s:%zu: no event of a trace of one run, as `run --trace` writes it", r->path,
-                     line + 1);
+    m->end = next[-1] == ',' ? next - 1 : next;
+    if (json_scan((const unsigned char *)p, (size_t)(m->end - p), &at) != NULL || !put_event(m))
+      break;
     p = next + 1;
   }
-  return ERR_OK;
+  static const char END[] = "],\"metadata\":";
+  if ((size_t)(end - p) > sizeof END && memcmp(p, END, sizeof END - 1) == 0) return ERR_OK;
+  return err_set(e, ERR_BAD, "%s:%zu: no event of a trace of one run, as `run --trace` writes it",
+                 r->path, line);
 }
 
 /* ---- metadata ---- */

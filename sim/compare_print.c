@@ -162,7 +162,7 @@ static void sort_ops(const compare_run *r, size_t n, op_list *l, arena *a) {
       double d = op_s(&r[i], l->items[k].op, a) - op_s(&r[0], l->items[k].op, a);
       if (fabs(d) > fabs(l->items[k].change_s)) l->items[k].change_s = d;
     }
-  qsort(l->items, l->n, sizeof *l->items, by_change);
+  if (l->n > 0) qsort(l->items, l->n, sizeof *l->items, by_change);
 }
 
 static void print_moved(const compare_run *r, size_t n, out *o, arena *a) {
@@ -231,7 +231,7 @@ static matching match(const compare_run *a, const compare_run *b, arena *mem) {
     if (second) add_only(&m, y, false, mem), k++;
   }
   qsort(m.pairs, m.n_pairs, sizeof *m.pairs, by_pair_change);
-  qsort(m.ops.items, m.ops.n, sizeof *m.ops.items, by_change);
+  if (m.ops.n > 0) qsort(m.ops.items, m.ops.n, sizeof *m.ops.items, by_change);
   return m;
 }
 

@@ -129,7 +129,7 @@ static int read_tasks(compare_run *r, const char *from, const char *to, arena *a
       return e->status;
     from = end + 1;
   }
-  qsort(r->tasks, r->n_tasks, sizeof *r->tasks, by_id);
+  if (r->n_tasks > 0) qsort(r->tasks, r->n_tasks, sizeof *r->tasks, by_id);
   for (size_t i = 1; i < r->n_tasks; i++)
     if (r->tasks[i].id == r->tasks[i - 1].id)
       return err_set(e, ERR_BAD,

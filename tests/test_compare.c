@@ -358,6 +358,8 @@ START_TEST(compare_merge__event_of_another_form__is_refused) {
   rig *g = chain(3000, 5, false);
   merge_refuses(g, "{\"ph\":\"X\",\"pid\":1,", "{\"ph\":\"X\",\"pid\":2,");
   merge_refuses(g, "\"pid\":1,\"tid\":12", "\"tid\":12,\"pid\":1");
+  merge_refuses(g, "},\n{\"ph\":\"M\"",
+                "}\n,{\"ph\":\"M\""); /* not an event a line: nothing is left out */
   merge_refuses(g, "\"tid\":11", "\"tid\":10");
   merge_refuses(g, "\"id\":1,", "\"id\":0,");
   rig_free(g);
