@@ -5,8 +5,8 @@
 #include "sim/jobs.h"
 
 /* compare: what a run is read from is in compare.h. --trace needs every run's timeline: that of a
- * report is made again, by the options that the report names, and counts only if it has the same
- * report, to the byte. */
+ * report is made again, by the options that the report names, and counts only if its
+ * report has the same fields with the same values. */
 
 /* ---- a report's run once more ---- */
 
@@ -30,19 +30,28 @@ static const char *dtype_option(const char *weight, const char *act, arena *a) {
   return arena_printf(a, "w%sa%s", bits, strcmp(act, "int8") == 0 ? "8" : "16");
 }
 
+/* Fields of a report, and the options that they come from. */
+static const struct {
+  const char *key, *option;
+} OPTIONS[] = {{"workload.model", "--model"},
+               {"workload.layer", "--layer"},
+               {"workload.phase", "--phase"},
+               {"workload.past", "--past"},
+               {"workload.tokens", "--tokens"},
+               {"workload.steps", "--steps"},
+               {"workload.batch", "--batch"},
+               {"workload.split", "--split"},
+               {"workload.attention", "--attention"},
+               {"workload.fuse", "--fuse"},
+               {"workload.kv_update", "--kv-update"},
+               {"workload.kv_dtype", "--kv-dtype"},
+               {"workload.resident", "--resident"},
+               {"scheduler", "--scheduler"},
+               {"prefetch", "--prefetch"},
+               {"seed", "--seed"}};
+
 /* The command line of `run` that the report is of, as far as it says; `all`: with --layers all. */
 static args run_args(const compare_run *r, bool all, arena *a) {
-  /* fields whose option has the same name but for _ and the part before the dot */
-  static const char *const SAME[] = {
-      "workload.model",     "workload.phase",     "workload.past",
-      "workload.tokens",    "workload.steps",     "workload.batch",
-      "workload.split",     "workload.attention", "workload.fuse",
-      "workload.kv_update", "workload.kv_dtype",  "workload.resident",
-      "scheduler",          "prefetch",           "seed"};
-  static const char *const OPTION[] = {"--model",     "--phase",     "--past",     "--tokens",
-                                       "--steps",     "--batch",     "--split",    "--attention",
-                                       "--fuse",      "--kv-update", "--kv-dtype", "--resident",
-                                       "--scheduler", "--prefetch",  "--seed"};
   args x = {.v = {arena_strdup(a, "run")}, .n = 1};
   const char *weight = "", *act = "";
   for (size_t f = 0; f < r->n_fields; f++) {
@@ -51,8 +60,8 @@ static args run_args(const compare_run *r, bool all, arena *a) {
     const char *text = json_is_string(v)   ? json_str(v)
                        : json_is_number(v) ? arena_printf(a, "%.17g", json_num(v))
                                            : "";
-    for (size_t i = 0; i < sizeof SAME / sizeof *SAME; i++)
-      if (strcmp(key, SAME[i]) == 0) add_arg(&x, OPTION[i], text, a);
+    for (size_t i = 0; i < sizeof OPTIONS / sizeof *OPTIONS; i++)
+      if (strcmp(key, OPTIONS[i].key) == 0) add_arg(&x, OPTIONS[i].option, text, a);
     if (strcmp(key, "workload.layers") == 0) add_arg(&x, "--layers", all ? "all" : text, a);
     if (strcmp(key, "workload.weight_dtype") == 0) weight = text;
     if (strcmp(key, "workload.act_dtype") == 0) act = text;
@@ -62,6 +71,23 @@ static args run_args(const compare_run *r, bool all, arena *a) {
   }
   add_arg(&x, "--dtype", dtype_option(weight, act, a), a);
   return x;
+}
+
+/* Has it the report of r? */
+static int check_same(const compare_run *r, const report *again, arena *a, err *e) {
+  out *o = out_memory();
+  report_write_json(again, o);
+  compare_run now;
+  size_t len, same = 0;
+  const char *text = out_text(o, &len);
+  int status = compare_parse(r->path, (const unsigned char *)text, len, &now, a, e);
+  for (size_t f = 0; status == ERR_OK && f < now.n_fields; f++)
+    same += compare_same(now.fields[f].value, compare_field_of(r, now.fields[f].key));
+  if (status == ERR_OK && (same != now.n_fields || same != r->n_fields))
+    status = err_set(e, ERR_BAD, "a run with its options gives another report");
+  compare_free(&now);
+  out_abort(o);
+  return status;
 }
 
 static int simulate(const cli *c, const compare_run *r, out *result, arena *a, err *e) {
@@ -81,22 +107,8 @@ static int simulate(const cli *c, const compare_run *r, out *result, arena *a, e
   tl->seed = opt.seed;
   if (exec_simgrid(d, &p, pol, &opt, &watch, a, e)) return e->status;
   report again = report_make(tl, &b, a);
-  out *text = out_memory();
-  report_write_json(&again, text);
-  compare_run now;
-  size_t len, same = 0;
-  const char *bytes = out_text(text, &len);
-  int status = compare_parse(r->path, (const unsigned char *)bytes, len, &now, a, e);
-  for (size_t f = 0; status == ERR_OK && f < now.n_fields; f++) {
-    const json *x = now.fields[f].value, *y = compare_field_of(r, now.fields[f].key);
-    same +=
-        y != NULL && (json_is_string(x) ? json_is_string(y) && strcmp(json_str(x), json_str(y)) == 0
-                                        : json_is_number(y) && json_num(x) == json_num(y));
-  }
-  if (status == ERR_OK && (same != now.n_fields || same != r->n_fields))
-    status = err_set(e, ERR_BAD, "a run with its options gives another report");
+  int status = check_same(r, &again, a, e);
   if (status == ERR_OK) report_write_trace((const report *const[]){&again}, 1, result);
-  out_abort(text);
   tl_free(tl);
   return status;
 }

@@ -57,6 +57,9 @@ void compare_free(compare_run *r);
 /* The value of a field, or NULL. */
 const json *compare_field_of(const compare_run *r, const char *key);
 
+/* Are two fields' values equal? NULL: the field is missing. */
+bool compare_same(const json *x, const json *y);
+
 /* Prints all of the above; returns the number of differences (fields, and tasks that moved or have
  * no match). */
 size_t compare_print(const compare_run *r, size_t n, out *o, arena *a);

@@ -23,7 +23,7 @@ static const char *value_text(char buf[TEXT], const json *v) {
   return buf;
 }
 
-static bool same_value(const json *x, const json *y) {
+bool compare_same(const json *x, const json *y) {
   if (x == NULL || y == NULL) return x == y;
   if (json_is_number(x) && json_is_number(y)) return json_num(x) == json_num(y);
   if (json_is_string(x) && json_is_string(y)) return strcmp(json_str(x), json_str(y)) == 0;
@@ -92,7 +92,7 @@ static void print_fields_of(const compare_run *r, size_t n, size_t k, bool input
     for (size_t i = 0; i < k; i++) seen = seen || compare_field_of(&r[i], key) != NULL;
     if (seen) continue;
     for (size_t i = 0; i < n; i++)
-      differs = differs || !same_value(compare_field_of(&r[i], key), r[k].fields[f].value);
+      differs = differs || !compare_same(compare_field_of(&r[i], key), r[k].fields[f].value);
     *(differs ? &c->differ : &c->equal) += 1;
     /* what makes up the makespan has a table of its own */
     if (differs && strncmp(key, MOVED, sizeof MOVED - 1) != 0) print_field(r, n, key, o);
@@ -301,7 +301,7 @@ static bool same_workload(const compare_run *a, const compare_run *b) {
     const compare_run *x = k == 0 ? a : b, *y = k == 0 ? b : a;
     for (size_t f = 0; f < x->n_fields; f++)
       if (strncmp(x->fields[f].key, "workload.", 9) == 0 &&
-          !same_value(x->fields[f].value, compare_field_of(y, x->fields[f].key)))
+          !compare_same(x->fields[f].value, compare_field_of(y, x->fields[f].key)))
         return false;
   }
   return true;

@@ -130,7 +130,16 @@ report report_make(const timeline *tl, const bounds *b, arena *a) {
 
 /* ---- every scalar of the report, in the contract's order ---- */
 
-static void put_workload(const dag_workload *w, const report_sink *s) {
+/* The first block: 0 of a DAG that does not say. */
+static uint64_t first_layer(const dag *d) {
+  uint64_t first = d->n_tasks > 0 ? d->tasks[0].layer : 0;
+  for (size_t t = 1; t < d->n_tasks; t++)
+    if (d->tasks[t].layer < first) first = d->tasks[t].layer;
+  return first;
+}
+
+static void put_workload(const dag *d, const report_sink *s) {
+  const dag_workload *w = &d->workload;
   s->object(s->self, "workload");
   s->text(s->self, "model", w->model);
   s->text(s->self, "phase", w->phase);
@@ -139,6 +148,7 @@ static void put_workload(const dag_workload *w, const report_sink *s) {
   s->count(s->self, "steps", w->steps);
   s->count(s->self, "batch", w->batch);
   s->count(s->self, "layers", w->layers);
+  s->count(s->self, "layer", first_layer(d));
   s->text(s->self, "weight_dtype", dtype_name(w->weight_dtype));
   s->text(s->self, "act_dtype", dtype_name(w->act_dtype));
   s->text(s->self, "kv_dtype", dtype_name(w->kv_dtype));
@@ -190,7 +200,7 @@ static void put_bounds(const report *r, const report_sink *s) {
 
 void report_put_head(const report *r, const report_sink *s) {
   const cost_totals *t = &r->totals;
-  put_workload(&r->dag->workload, s);
+  put_workload(r->dag, s);
   put_platform(r->plat, s);
   s->text(s->self, "scheduler", r->tl->scheduler);
   s->count(s->self, "prefetch", r->tl->prefetch);

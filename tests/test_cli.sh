@@ -534,6 +534,11 @@ says 0 '' compare a/serial.json a/prio.trace.json.gz a/heft.json --trace -
 cmp -s stdout box/t.json || fail "$what: writes something else to standard output"
 box_holds r.json.gz t.json
 rm box/*
+says 0 '' run "${small[@]}" --layer 2 --layers 3 --dtype w8a16 --resident all --report a/more.json --trace a/more.trace.json
+says 0 '' compare a/more.trace.json a/more.json --trace box/t.json
+grep -q '^tasks of A and B: [1-9][0-9]* match by id and name, 0 of them at other times; 0 only in A, 0 only in B$' stdout ||
+  fail "$what: made another run from the report"
+rm box/t.json
 sed -e 's/"past": 4/"past": 5/' a/heft.json >a/false.json
 says 2 "a/false.json: this report's timeline cannot be made again" compare a/heft.json a/false.json --trace box/t.json
 box_holds
