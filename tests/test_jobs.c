@@ -143,6 +143,25 @@ START_TEST(jobs_run__text_waiting_in_stdio__is_written_once) {
 }
 END_TEST
 
+static int ends[2];
+
+/* Piece 0 ends only when piece 1 has run. */
+static int meet(void *ctx, size_t i, out *result, err *e) {
+  char c = 'x';
+  (void)ctx;
+  ssize_t n = i == 0 ? read(ends[0], &c, 1) : write(ends[1], &c, 1);
+  out_char(result, c);
+  return n == 1 ? ERR_OK : err_set(e, ERR_INTERNAL, "no byte");
+}
+
+START_TEST(jobs_run__two_at_once__run_side_by_side) {
+  ck_assert_int_eq(pipe(ends), 0);
+  ck_assert_int_eq(jobs_run(2, 2, meet, note, &got, &fault), ERR_OK);
+  ck_assert_uint_eq(got.n, 2);
+  for (size_t i = 0; i < 2; i++) ck_assert_int_eq(got.status[i], ERR_OK);
+}
+END_TEST
+
 int main(void) {
   Suite *s = suite_create("jobs");
   TCase *c = tcase_create("jobs");
@@ -154,6 +173,7 @@ int main(void) {
   tcase_add_test(c, jobs_run__take_refuses__nothing_further_starts);
   tcase_add_test(c, jobs_run__more_than_a_pipe_holds__arrives_whole);
   tcase_add_test(c, jobs_run__text_waiting_in_stdio__is_written_once);
+  tcase_add_test(c, jobs_run__two_at_once__run_side_by_side);
   suite_add_tcase(s, c);
   return suite_run(s);
 }
