@@ -13,7 +13,8 @@
 #
 # Of the table: engines is their mean utilisation; attention is the time from the start of the first QK to the end of the
 # last PV. OUTDIR gets the pictures, and a folder a platform with reports (.report.json), traces for ui.perfetto.dev
-# (.trace.json) and timelines (.timeline.csv) of A, B and C, and compare.csv with all figures. Same input, same bytes.
+# (.trace.json) and timelines (.timeline.csv) of A, B and C, one trace with all three (schedules.json.gz), what `llamasim
+# compare` says of them (compare.txt), and compare.csv with all figures. Same input, same bytes.
 . "$(dirname "$0")/lib.sh"
 export LC_ALL=C # awk and sort: a point in numbers, order by bytes
 
@@ -64,6 +65,12 @@ compare() {
   simulate "$1" A --split op --scheduler serial
   simulate "$1" B --split op --scheduler heft
   simulate "$1" C --split head --scheduler heft
+  (
+    llamasim=$(realpath "$LLAMASIM")
+    cd "$OUT/$1" || exit
+    "$llamasim" compare --quiet A.trace.json B.trace.json C.trace.json --trace schedules.json.gz >compare.txt 2>/dev/null ||
+      [ $? -eq 1 ] # they differ
+  ) || die "cannot compare the schedules on $1"
   printf '%s, past %s: %s\n' "$1" "$PAST" "$3"
   show "$1" table
   echo

@@ -106,7 +106,9 @@ typedef struct walk {
   double t; /* everything after it has its cause */
   double
       wait_from_s; /* the task stood on kept another one waiting since then; INFINITY: it did not */
-  sum cause[ATTR_COUNT], op[OP_COUNT];
+  sum op_cause[OP_COUNT][ATTR_COUNT]; /* the sums over rows and columns are made of it */
+  sum *resource;
+  double *task_s;     /* a few terms each */
   cover engines_busy; /* all of them; made when first needed */
   cover dram_busy;    /* at least one transfer flows */
   arena scratch;
@@ -148,8 +150,9 @@ static const cover *dram_busy(walk *w) {
 }
 
 static void charge(walk *w, uint32_t task, attr_cause c, double s) {
-  sum_add(&w->cause[c], s);
-  sum_add(&w->op[w->tl->dag->tasks[task].op], s);
+  sum_add(&w->op_cause[w->tl->dag->tasks[task].op][c], s);
+  sum_add(&w->resource[w->tl->records[task].resource], s);
+  w->task_s[task] += s;
 }
 
 /* One stretch of a task that has one cause, or two in a fixed proportion. */
@@ -259,12 +262,35 @@ static uint32_t last_to_end(const timeline *tl) {
   return last;
 }
 
+static void sum_up(const walk *w, attribution *at) {
+  sum cause[ATTR_COUNT] = {0};
+  for (int i = 0; i < OP_COUNT; i++) {
+    sum op_sum = {0};
+    for (int c = 0; c < ATTR_COUNT; c++) {
+      const sum *x = &w->op_cause[i][c];
+      at->op_cause_s[i][c] = x->s + x->rest;
+      sum_add(&op_sum, x->s), sum_add(&op_sum, x->rest);
+      sum_add(&cause[c], x->s), sum_add(&cause[c], x->rest);
+    }
+    at->op_s[i] = op_sum.s + op_sum.rest;
+  }
+  for (int c = 0; c < ATTR_COUNT; c++) at->cause_s[c] = cause[c].s + cause[c].rest;
+  for (size_t r = 0; r < w->tl->n_resources; r++)
+    at->resource_s[r] = w->resource[r].s + w->resource[r].rest;
+}
+
 attribution attr_walk(const timeline *tl, arena *a) {
-  attribution at = {.critical = ARENA_NEW(a, uint8_t, tl->dag->n_tasks)};
+  attribution at = {.critical = ARENA_NEW(a, uint8_t, tl->dag->n_tasks),
+                    .resource_s = ARENA_NEW(a, double, tl->n_resources),
+                    .task_s = ARENA_NEW(a, double, tl->dag->n_tasks)};
   uint32_t task = last_to_end(tl);
   if (task == OBS_NONE) return at;
-  walk w = {
-      .tl = tl, .critical = at.critical, .t = tl->records[task].end_s, .wait_from_s = INFINITY};
+  walk w = {.tl = tl,
+            .critical = at.critical,
+            .t = tl->records[task].end_s,
+            .wait_from_s = INFINITY,
+            .task_s = at.task_s};
+  w.resource = ARENA_NEW(&w.scratch, sum, tl->n_resources);
   uint32_t stood_on = task;
   while (task != OBS_NONE && !w.critical[task] && tl->records[task].resource != OBS_NONE) {
     const tl_record *r = &tl->records[task];
@@ -281,8 +307,7 @@ attribution attr_walk(const timeline *tl, arena *a) {
     task = hop(&w, task);
   }
   charge(&w, stood_on, ATTR_OVERHEAD, w.t);
-  for (int i = 0; i < ATTR_COUNT; i++) at.cause_s[i] = w.cause[i].s + w.cause[i].rest;
-  for (int i = 0; i < OP_COUNT; i++) at.op_s[i] = w.op[i].s + w.op[i].rest;
+  sum_up(&w, &at);
   arena_free(&w.scratch);
   return at;
 }

@@ -55,7 +55,12 @@ const char *attr_text(attr_cause c);
 typedef struct attribution {
   double cause_s[ATTR_COUNT];
   uint8_t *critical;     /* a byte a task: 1 where the walk stood on it */
-  double op_s[OP_COUNT]; /* the same instants, by the op that the walk stood on */
+  /* The same instants, by what the walk stood on: the task's op; that and the cause; its resource
+   * (observer.h); the task. Waiting for a resource is charged to the task that held it. */
+  double op_s[OP_COUNT];
+  double op_cause_s[OP_COUNT][ATTR_COUNT];
+  double *resource_s; /* n_resources of the timeline */
+  double *task_s;     /* n_tasks; 0 where it is not critical */
 } attribution;
 
 attribution attr_walk(const timeline *tl, arena *a);

@@ -29,7 +29,7 @@ const cli_command CLI_COMMANDS[] = {
      "and no summary is printed.",
      "llamasim run --model llama-3.2-1b --platform npu4 --past 512 --trace block.json.gz",
      cmd_run,
-     {WORKLOAD_OPTIONS, RUN_OPTIONS, FILE_OPTIONS, COMMON_OPTIONS}},
+     {WORKLOAD_OPTIONS, RUN_OPTIONS, FILE_OPTIONS, CLI_EXPLAIN, COMMON_OPTIONS}},
     {"compile",
      "",
      "writes the task DAG of a step",
@@ -45,7 +45,7 @@ const cli_command CLI_COMMANDS[] = {
      "DAG.json is what `llamasim compile` writes, or written by hand; - is standard input.",
      "llamasim compile | llamasim simulate - --scheduler serial",
      cmd_simulate,
-     {CLI_PLATFORM, CLI_SET, RUN_OPTIONS, FILE_OPTIONS, COMMON_OPTIONS}},
+     {CLI_PLATFORM, CLI_SET, RUN_OPTIONS, FILE_OPTIONS, CLI_EXPLAIN, COMMON_OPTIONS}},
     {"inspect",
      "MODEL|PLATFORM.xml",
      "prints the structure of a model or of a platform",
@@ -57,6 +57,17 @@ const cli_command CLI_COMMANDS[] = {
      cmd_inspect,
      {CLI_SET, CLI_DTYPE, CLI_KV, CLI_PAST, CLI_TOKENS, CLI_BATCH, CLI_KV_DTYPE, CLI_HELP,
       CLI_OPT_COUNT}},
+    {"compare",
+     "A.json B.json [...]",
+     "prints runs side by side, with what differs and where the makespan moved",
+     "The files are reports (run --report) or traces (run --trace), which also know single tasks:\n"
+     "those of one id and name are compared. --trace puts all runs into one Perfetto file, as\n"
+     "processes A, B, ...; a report's run is simulated again for that (built-in models and shipped\n"
+     "platforms). The exit status is 1 where the runs differ. With --trace - the trace goes to\n"
+     "standard output and nothing is printed.",
+     "llamasim compare serial.json heft.json --trace both.json.gz",
+     cmd_compare,
+     {CLI_TRACE, COMMON_OPTIONS}},
     {"models",
      "",
      "lists the built-in models",
@@ -240,15 +251,17 @@ static int take_option(int argc, char **argv, int *i, cli *c, arena *a, err *e) 
   return check_value(c, o, e);
 }
 
-static int take_operand(const char *arg, cli *c, err *e) {
+static int take_operand(const char *arg, cli *c, arena *a, err *e) {
   const cli_command *k = c->command;
   if (*k->operand == '\0')
     return err_set(e, ERR_BAD, "'%s' takes options only, but got '%s'; see `llamasim help %s`",
                    k->name, arg, k->name);
-  if (c->operand != NULL)
+  bool many = strstr(k->operand, "...") != NULL;
+  if (c->operand != NULL && !many)
     return err_set(e, ERR_BAD, "'%s' takes one %s, but got '%s' and '%s'", k->name, k->operand,
                    c->operand, arg);
-  c->operand = arg;
+  if (c->operand == NULL) c->operand = arg;
+  ARENA_PUSH(a, c->operands, c->n_operands, c->cap_operands, arg);
   return ERR_OK;
 }
 
@@ -270,7 +283,7 @@ int cli_parse(int argc, char **argv, cli *c, arena *a, err *e) {
       options = false;
     else if (options && argv[i][0] == '-' && argv[i][1] != '\0') {
       if (take_option(argc, argv, &i, c, a, e)) return e->status;
-    } else if (take_operand(argv[i], c, e)) {
+    } else if (take_operand(argv[i], c, a, e)) {
       return e->status;
     }
   }

@@ -80,6 +80,9 @@ typedef enum cli_kind {
     "appends the report as a row; creates the file, with a header, where there is none")           \
   X(TIMELINE, "timeline", CLI_TEXT, "F", "", "", 0, 0,                                             \
     "writes the schedule as CSV, a row a task: when, where, what it waited for")                   \
+  X(EXPLAIN, "explain", CLI_FLAG, "", "", "", 0, 0,                                                \
+    "prints why it took that long and what would change it: re-simulates with one thing changed at "\
+    "a time, on all cores")                                                                         \
   X(QUIET, "quiet", CLI_FLAG, "", "", "", 0, 0, "no progress messages")                            \
   X(PROGRESS, "progress", CLI_FLAG, "", "", "", 0, 0,                                              \
     "progress messages even where standard error is no terminal")                                  \
@@ -108,7 +111,7 @@ typedef struct cli cli;
 typedef struct cli_command {
   const char *name;
   const char *operand; /* as in help: "DAG.json"; "" where it takes none; "[COMMAND]" where it may
-                          have one */
+                          have one; "A.json B.json ...": as many as there are */
   const char *text;    /* one line */
   const char *more;    /* what else help should say, or "" */
   const char *example;
@@ -124,7 +127,9 @@ const cli_command *cli_find_command(const char *name);
 /* A command line that was understood. */
 struct cli {
   const cli_command *command;
-  const char *operand; /* NULL: none */
+  const char *operand; /* NULL: none; the first */
+  const char **operands;
+  size_t n_operands, cap_operands;
   bool given[CLI_OPT_COUNT];
   const char *value[CLI_OPT_COUNT]; /* the default where not given; "" where there is none */
   uint64_t number[CLI_OPT_COUNT];   /* of CLI_NUMBER options that have a value */

@@ -5,6 +5,7 @@
 
 #include "sim/base/file.h"
 #include "sim/cli.h"
+#include "sim/explain.h"
 #include "sim/platform.h"
 #include "sim/policy.h"
 #include "workloads/block.h"
@@ -16,6 +17,7 @@ int cmd_inspect(const cli *c, arena *a, err *e);
 int cmd_models(const cli *c, arena *a, err *e);
 int cmd_schedulers(const cli *c, arena *a, err *e);
 int cmd_ops(const cli *c, arena *a, err *e);
+int cmd_compare(const cli *c, arena *a, err *e);
 int cmd_help(const cli *c, arena *a, err *e);
 
 /* Reads --platform and applies every --set. */
@@ -30,6 +32,11 @@ ERR_CHECK int cmd_dtypes(const cli *c, wl_options *o, err *e);
 
 /* --scheduler */
 ERR_CHECK int cmd_find_policy(const cli *c, const policy **p, arena *a, err *e);
+
+/* --explain: the re-simulations, before the run itself (explain.h). `given`: the DAG is not compiled from a model. */
+ERR_CHECK int cmd_explain(const cli *c, const dag *d, bool given, const policy *pol,
+                          const machine_options *opt, const platform *p, explain *x, arena *a,
+                          err *e);
 
 /* A line on standard error, where the options and the terminal allow; `tasks`: how large the job
  * is. */
@@ -54,6 +61,10 @@ typedef struct cmd_files {
   const char *path[CMD_FILE_COUNT];
   bool to_stdout; /* one of them goes there */
 } cmd_files;
+
+/* Is it standard output; do two paths name one plain file? */
+bool cmd_is_stdout(const char *path);
+bool cmd_same_file(const char *a, const char *b, arena *mem);
 
 /* Refuses one path given twice, and a path that is also an input. */
 ERR_CHECK int cmd_files_open(const cli *c, cmd_files *f, arena *a, err *e);

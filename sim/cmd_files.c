@@ -10,7 +10,7 @@ static const cli_opt OPTION[CMD_FILE_COUNT] = {[CMD_REPORT] = CLI_REPORT,
 
 enum { CSV_LIMIT = 1 << 30 };
 
-static bool is_stdout(const char *path) {
+bool cmd_is_stdout(const char *path) {
   return strcmp(path, "-") == 0 || strcmp(path, "/dev/stdout") == 0;
 }
 
@@ -18,14 +18,14 @@ static bool is_stdout(const char *path) {
  * caller's? */
 static bool is_plain_file(const char *path) {
   struct stat st;
-  if (is_stdout(path) || strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0)
+  if (cmd_is_stdout(path) || strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0)
     return false;
   return stat(path, &st) != 0 || S_ISREG(st.st_mode);
 }
 
 /* Do two paths name one file? Where it does not exist yet, its folder and name decide. */
-static bool same_file(const char *a, const char *b, arena *mem) {
-  if (is_stdout(a) || is_stdout(b)) return is_stdout(a) && is_stdout(b);
+bool cmd_same_file(const char *a, const char *b, arena *mem) {
+  if (cmd_is_stdout(a) || cmd_is_stdout(b)) return cmd_is_stdout(a) && cmd_is_stdout(b);
   if (!is_plain_file(a) || !is_plain_file(b)) return false;
   if (strcmp(a, b) == 0) return true;
   struct stat x, y;
@@ -44,13 +44,13 @@ static int check_paths(const cli *c, const cmd_files *f, arena *a, err *e) {
     if (f->path[i] == NULL) continue;
     const char *name = cli_option_at(OPTION[i])->name;
     for (int j = 0; j < i; j++)
-      if (f->path[j] != NULL && same_file(f->path[i], f->path[j], a))
+      if (f->path[j] != NULL && cmd_same_file(f->path[i], f->path[j], a))
         return err_set(e, ERR_BAD, "--%s and --%s both write '%s'; give each its own file",
                        cli_option_at(OPTION[j])->name, name, f->path[i]);
     const char *const INPUT[] = {c->operand, c->value[CLI_PLATFORM], c->value[CLI_MODEL]};
     for (size_t j = 0; j < sizeof INPUT / sizeof INPUT[0]; j++)
-      if (INPUT[j] != NULL && !is_stdout(f->path[i]) && file_exists(INPUT[j]) &&
-          same_file(f->path[i], INPUT[j], a))
+      if (INPUT[j] != NULL && !cmd_is_stdout(f->path[i]) && file_exists(INPUT[j]) &&
+          cmd_same_file(f->path[i], INPUT[j], a))
         return err_set(e, ERR_BAD, "--%s would overwrite the input '%s'; name another file", name,
                        INPUT[j]);
   }
@@ -69,7 +69,7 @@ int cmd_files_open(const cli *c, cmd_files *f, arena *a, err *e) {
   if (check_paths(c, f, a, e)) return e->status;
   for (int i = 0; i < CMD_FILE_COUNT; i++) {
     if (f->path[i] == NULL) continue;
-    f->to_stdout = f->to_stdout || is_stdout(f->path[i]);
+    f->to_stdout = f->to_stdout || cmd_is_stdout(f->path[i]);
     f->o[i] = out_open(f->path[i], e);
     if (f->o[i] != NULL) continue;
     cmd_files_abort(f);

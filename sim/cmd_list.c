@@ -39,8 +39,8 @@ int cmd_models(const cli *c, arena *a, err *e) {
  */
 
 static const char EXIT_STATUS[] =
-    "Exit status: 0 done; 1 the answer is no (it cannot run on this platform); 2 bad usage or bad\n"
-    "input; 3 internal error.\n";
+    "Exit status: 0 done; 1 the answer is no (it cannot run on this platform, runs differ); 2 bad\n"
+    "usage or bad input; 3 internal error.\n";
 
 enum { HELP_COLUMN = 28, HELP_WIDTH = 98 };
 

@@ -18,17 +18,23 @@ static int write_csv(const report *r, cmd_files *f, arena *a, err *e) {
   return status;
 }
 
-static int print_summary(const report *r, err *e) {
-  CMD_PRINT(report_print_summary(r, o));
+/* `x`: NULL without --explain */
+static void print_all(const report *r, const explain *x, out *o) {
+  report_print_summary(r, o);
+  if (x != NULL) explain_print(r, x, o);
 }
 
-static int write_results(const report *r, cmd_files *f, arena *a, err *e) {
+static int print_summary(const report *r, const explain *x, err *e) {
+  CMD_PRINT(print_all(r, x, o));
+}
+
+static int write_results(const report *r, const explain *x, cmd_files *f, arena *a, err *e) {
   if (f->o[CMD_REPORT] != NULL) report_write_json(r, f->o[CMD_REPORT]);
   if (f->o[CMD_TRACE] != NULL) report_write_trace((const report *const[]){r}, 1, f->o[CMD_TRACE]);
   if (f->o[CMD_TIMELINE] != NULL) report_write_timeline(r, f->o[CMD_TIMELINE]);
   if (f->o[CMD_CSV] != NULL && write_csv(r, f, a, e)) return e->status;
   if (cmd_files_close_streams(f, e)) return e->status;
-  if (!f->to_stdout && print_summary(r, e)) return e->status;
+  if (!f->to_stdout && print_summary(r, x, e)) return e->status;
   return cmd_files_close(f, e);
 }
 
@@ -49,11 +55,14 @@ static int simulate(const cli *c, const dag *d, const platform *p, const policy 
                          .seed = c->number[CLI_SEED]};
   tl->prefetch = opt.prefetch;
   tl->seed = opt.seed;
-  status = exec_simgrid(d, p, pol, &opt, &watch, a, e);
+  explain x;
+  bool explains = c->given[CLI_EXPLAIN];
+  if (explains) status = cmd_explain(c, d, c->operand != NULL, pol, &opt, p, &x, a, e);
+  if (status == ERR_OK) status = exec_simgrid(d, p, pol, &opt, &watch, a, e);
   if (status == ERR_OK) {
     cmd_progress(c, d->n_tasks, "simulated %.9g s; writing results", tl->makespan_s);
     report r = report_make(tl, &b, a);
-    status = write_results(&r, f, a, e);
+    status = write_results(&r, explains ? &x : NULL, f, a, e);
   }
   tl_free(tl);
   return status;
@@ -82,6 +91,11 @@ static int run(const cli *c, dag_source *source, arena *a, err *e) {
   cmd_files f;
   if (cmd_find_policy(c, &pol, a, e) || cmd_load_platform(c, &p, a, e)) return e->status;
   if (cmd_files_open(c, &f, a, e)) return e->status;
+  if (c->given[CLI_EXPLAIN] && f.to_stdout) {
+    cmd_files_abort(&f);
+    return err_set(e, ERR_BAD, "--explain prints to standard output, where a result goes already; "
+                               "write that to a file");
+  }
   int status = source(c, &p, &d, a, e);
   if (status == ERR_OK) status = simulate(c, d, &p, pol, &f, a, e);
   cmd_files_abort(&f);

@@ -55,6 +55,11 @@ static double shared_s(const platform *p, const est_parts *x) {
   return most == 0 ? 0 : fmin(x->latency_s, x->latency2_s) + most;
 }
 
+/* What is left of a task that the platform does for nothing: where it may run, and no time. */
+static est_parts for_free(const est_parts *x) {
+  return (est_parts){.sram = x->sram, .sram2 = x->sram2};
+}
+
 est_parts est_compute(const platform *p, const dag *d, uint32_t task, const cost *c,
                       uint32_t engine) {
   const plat_engine *e = &p->engines[engine];
@@ -81,7 +86,7 @@ est_parts est_compute(const platform *p, const dag *d, uint32_t task, const cost
     stream_s = fmax(stream_s, shared_s(p, &x));
   }
   x.alone_s = x.lead_s + fmax(x.matrix_s + x.vector_s, stream_s);
-  return x;
+  return p->op_free[d->tasks[task].op] ? for_free(&x) : x;
 }
 
 est_parts est_transfer(const platform *p, const dag *d, uint32_t task, const cost *c,
@@ -107,7 +112,7 @@ est_parts est_transfer(const platform *p, const dag *d, uint32_t task, const cos
     x.latency_s = route->latency_s;
   }
   x.alone_s = x.lead_s + x.latency_s + flow_s(x.route, x.flow_B);
-  return x;
+  return p->op_free[t->op] ? for_free(&x) : x;
 }
 
 double est_best_s(const platform *p, const dag *d, uint32_t task, const cost *c, bool alike) {
@@ -121,37 +126,6 @@ double est_best_s(const platform *p, const dag *d, uint32_t task, const cost *c,
       best = fmin(best, est_transfer(p, d, task, c, i).alone_s);
   }
   return best;
-}
-
-/* Shared links that a stream from an sram must cross, whichever engine it goes to. */
-typedef struct must_cross {
-  uint32_t n, link[PLAT_MAX_ROUTE];
-} must_cross;
-
-static bool crosses(const plat_route *r, uint32_t link) {
-  for (uint32_t i = 0; i < r->n_links; i++)
-    if (r->link[i] == link) return true;
-  return false;
-}
-
-static must_cross *mandatory_links(const platform *p, arena *a) {
-  must_cross *must = ARENA_NEW(a, must_cross, p->n_srams);
-  for (size_t s = 0; s < p->n_srams; s++) {
-    must_cross *m = &must[s];
-    bool first = true;
-    for (size_t e = 0; e < p->n_engines; e++) {
-      const plat_route *r = plat_find_route(p, plat_host_sram(p, s), plat_host_engine(p, e));
-      if (r == NULL) continue;
-      uint32_t kept = 0;
-      for (uint32_t i = 0; i < (first ? r->n_links : m->n); i++) {
-        uint32_t l = first ? r->link[i] : m->link[i];
-        if (first ? !p->links[l].fatpipe : crosses(r, l)) m->link[kept++] = l;
-      }
-      m->n = kept;
-      first = false;
-    }
-  }
-  return must;
 }
 
 bool est_engines_alike(const platform *p) {
@@ -169,50 +143,4 @@ bool est_engines_alike(const platform *p) {
       return false;
   }
   return true;
-}
-
-/* Adds what the task must move over each link, whatever the schedule. */
-static void add_bytes(const platform *p, const dag *d, uint32_t t, const cost *c,
-                      const must_cross *must, double *bytes) {
-  if (op_kind_of((op)d->tasks[t].op) == OP_COMPUTE) {
-    operands o = operands_of(p, d, t, c);
-    for (int k = 0; k < 2 && o.bytes[k] > 0; k++)
-      for (uint32_t i = 0; i < must[o.sram[k]].n; i++)
-        bytes[must[o.sram[k]].link[i]] += (double)o.bytes[k];
-    return;
-  }
-  est_parts x = est_transfer(p, d, t, c, 0);
-  for (uint32_t i = 0; x.route != NULL && i < x.route->n_links; i++)
-    if (!p->links[x.route->link[i]].fatpipe) bytes[x.route->link[i]] += (double)x.flow_B;
-}
-
-bounds est_bounds(const platform *p, const dag *d, arena *a) {
-  bounds b = {.link_s = ARENA_NEW(a, double, p->n_links), .binding = "critical_path"};
-  arena scratch = {0};
-  double *finish = ARENA_NEW(&scratch, double, d->n_tasks);
-  double *bytes = ARENA_NEW(&scratch, double, p->n_links);
-  const must_cross *must = mandatory_links(p, &scratch);
-  bool alike = est_engines_alike(p);
-  double work = 0;
-  for (uint32_t t = 0; t < d->n_tasks; t++) {
-    const dag_task *task = &d->tasks[t];
-    cost c = cost_of(d, t);
-    double best = est_best_s(p, d, t, &c, alike);
-    if (op_kind_of((op)task->op) == OP_COMPUTE) work += best;
-    add_bytes(p, d, t, &c, must, bytes);
-    double start = 0;
-    const uint32_t *deps = dag_deps(d, task);
-    for (uint32_t i = 0; i < task->n_deps; i++) start = fmax(start, finish[deps[i]]);
-    finish[t] = start + best;
-    b.critical_path_s = fmax(b.critical_path_s, finish[t]);
-  }
-  b.engine_s = work / (double)p->n_engines;
-  b.lower_s = b.critical_path_s;
-  if (b.engine_s > b.lower_s) b.lower_s = b.engine_s, b.binding = "engine";
-  for (uint32_t l = 0; l < p->n_links; l++) {
-    b.link_s[l] = bytes[l] / p->links[l].bandwidth_Bps;
-    if (b.link_s[l] > b.lower_s) b.lower_s = b.link_s[l], b.binding = p->links[l].name;
-  }
-  arena_free(&scratch);
-  return b;
 }

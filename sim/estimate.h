@@ -16,7 +16,7 @@
  *
  * utilisation: the filled share of the problem (m, n, k) padded to the engine's native tile. The DRAM's efficiency makes a
  * transfer occupy its route with bytes/efficiency, rounded up to a whole byte (SimGrid moves whole bytes); the executor
- * sends exactly est_flow_bytes. Operand streams and transfers of 0 bytes take no latency and cross no link. */
+ * sends exactly est_flow_bytes. A task of an op that the platform has for nothing (op_free) takes no time. Operand streams and transfers of 0 bytes take no latency and cross no link. */
 #ifndef LS_ESTIMATE_H
 #define LS_ESTIMATE_H
 
@@ -48,12 +48,23 @@ bool est_engines_alike(const platform *p);
 /* The fastest any resource of its kind does it; `alike` is est_engines_alike, asked once by the caller. */
 double est_best_s(const platform *p, const dag *d, uint32_t task, const cost *c, bool alike);
 
+/* Every bound holds for any schedule, any placement and any way of sharing the links.
+ *
+ *   area     what all tasks together take of a resource, over its capacity: engine_s, dma_s, link_s
+ *   around   the same with what must come before and after it: for a set S of tasks that use a resource,
+ *                min over S of head + area of S + min over S of tail
+ *            head, tail: the longest chains of uncontended best times before and after a task's use of it (a transfer's
+ *            setup and latency, a stream's overhead and latency belong to the head). The best S of all is what Jackson's
+ *            preemptive schedule gives, in n log n. Never less than the area, nor more than the best schedule's makespan:
+ *            what S takes lies between the first head and the last tail. */
 typedef struct bounds {
   double critical_path_s; /* longest chain of uncontended best times */
   double engine_s;        /* sum of best compute times / engines */
-  double *link_s;         /* per link: bytes that every schedule must move over it / bandwidth */
+  double dma_s;           /* sum of best transfer times / channels */
+  double *link_s;         /* per link: bytes that every schedule must move over it / bandwidth; FATPIPE: 0 */
+  double engine_around_s, dma_around_s, *link_around_s;
   double lower_s;         /* the largest */
-  const char *binding;    /* which: "critical_path", "engine", or a link's name */
+  const char *binding;    /* which: "critical_path", "engine", "dma" or a link's name; of equal ones, the first */
 } bounds;
 
 bounds est_bounds(const platform *p, const dag *d, arena *a);

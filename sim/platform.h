@@ -151,6 +151,8 @@ typedef struct platform {
   plat_link *links;
   plat_route *routes;
   plat_override *overrides; /* applied, in order */
+  /* What-if (explain.h), no property of a file: tasks of these ops take no time and move nothing. */
+  bool op_free[OP_COUNT];
 } platform;
 
 static inline uint32_t plat_host_engine(const platform *p, size_t i) {

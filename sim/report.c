@@ -130,7 +130,16 @@ report report_make(const timeline *tl, const bounds *b, arena *a) {
 
 /* ---- every scalar of the report, in the contract's order ---- */
 
-static void put_workload(const dag_workload *w, const report_sink *s) {
+/* The first block: 0 of a DAG that does not say. */
+static uint64_t first_layer(const dag *d) {
+  uint64_t first = d->n_tasks > 0 ? d->tasks[0].layer : 0;
+  for (size_t t = 1; t < d->n_tasks; t++)
+    if (d->tasks[t].layer < first) first = d->tasks[t].layer;
+  return first;
+}
+
+static void put_workload(const dag *d, const report_sink *s) {
+  const dag_workload *w = &d->workload;
   s->object(s->self, "workload");
   s->text(s->self, "model", w->model);
   s->text(s->self, "phase", w->phase);
@@ -139,6 +148,7 @@ static void put_workload(const dag_workload *w, const report_sink *s) {
   s->count(s->self, "steps", w->steps);
   s->count(s->self, "batch", w->batch);
   s->count(s->self, "layers", w->layers);
+  s->count(s->self, "layer", first_layer(d));
   s->text(s->self, "weight_dtype", dtype_name(w->weight_dtype));
   s->text(s->self, "act_dtype", dtype_name(w->act_dtype));
   s->text(s->self, "kv_dtype", dtype_name(w->kv_dtype));
@@ -165,15 +175,23 @@ static void put_platform(const platform *p, const report_sink *s) {
   s->end(s->self);
 }
 
+static void put_links(const report *r, const char *key, const double *v, const report_sink *s) {
+  s->object(s->self, key);
+  for (size_t i = 0; i < r->plat->n_links; i++)
+    if (!s->flat || r->plat->links[i].role != PLAT_LINK_PORT)
+      s->number(s->self, r->plat->links[i].name, v[i]);
+  s->end(s->self);
+}
+
 static void put_bounds(const report *r, const report_sink *s) {
   s->object(s->self, "bounds");
   s->number(s->self, "critical_path_s", r->bound.critical_path_s);
   s->number(s->self, "engine_s", r->bound.engine_s);
-  s->object(s->self, "link_s");
-  for (size_t i = 0; i < r->plat->n_links; i++)
-    if (!s->flat || r->plat->links[i].role != PLAT_LINK_PORT)
-      s->number(s->self, r->plat->links[i].name, r->bound.link_s[i]);
-  s->end(s->self);
+  put_links(r, "link_s", r->bound.link_s, s);
+  s->number(s->self, "dma_s", r->bound.dma_s);
+  s->number(s->self, "engine_around_s", r->bound.engine_around_s);
+  put_links(r, "link_around_s", r->bound.link_around_s, s);
+  s->number(s->self, "dma_around_s", r->bound.dma_around_s);
   s->number(s->self, "lower_s", r->bound.lower_s);
   s->number(s->self, "gap", r->gap);
   s->text(s->self, "binding", r->bound.binding);
@@ -182,7 +200,7 @@ static void put_bounds(const report *r, const report_sink *s) {
 
 void report_put_head(const report *r, const report_sink *s) {
   const cost_totals *t = &r->totals;
-  put_workload(&r->dag->workload, s);
+  put_workload(r->dag, s);
   put_platform(r->plat, s);
   s->text(s->self, "scheduler", r->tl->scheduler);
   s->count(s->self, "prefetch", r->tl->prefetch);
@@ -213,6 +231,20 @@ void report_put_head(const report *r, const report_sink *s) {
   put_bounds(r, s);
 }
 
+/* Columns: all engines, all channels. */
+static void put_resource_s(const report *r, const report_sink *s) {
+  double engine_s = 0, dma_s = 0;
+  s->object(s->self, "attribution_by_resource");
+  for (uint32_t i = 0; i < r->tl->n_resources; i++) {
+    double x = r->attr.resource_s[i];
+    *(tl_is_engine(r->tl, i) ? &engine_s : &dma_s) += x;
+    if (!s->flat && x > 0) s->number(s->self, r->tl->resources[i].name, x);
+  }
+  if (s->flat) s->number(s->self, "engine", engine_s);
+  if (s->flat) s->number(s->self, "dma", dma_s);
+  s->end(s->self);
+}
+
 void report_put_tail(const report *r, const report_sink *s) {
   s->object(s->self, "attribution");
   for (int i = 0; i < ATTR_COUNT; i++)
@@ -234,4 +266,5 @@ void report_put_tail(const report *r, const report_sink *s) {
   for (int i = 0; i < OP_COUNT; i++)
     if (s->flat || r->attr.op_s[i] > 0) s->number(s->self, op_name((op)i), r->attr.op_s[i]);
   s->end(s->self);
+  put_resource_s(r, s);
 }

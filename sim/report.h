@@ -57,6 +57,10 @@ typedef struct report {
 /* Reads `tl` and `b` where they are: they must outlive the report. */
 report report_make(const timeline *tl, const bounds *b, arena *a);
 
+/* The class of resources that is used most, and how much: "engines", "ports", "DMA setup and latency" or a link's name. A
+ * channel is also busy while its data flows, which is the links' doing, so that only its setup and latency count. */
+const char *report_bound_by(const report *r, double *share);
+
 void report_write_json(const report *r, out *o);
 void report_print_summary(const report *r, out *o);
 

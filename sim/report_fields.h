@@ -3,6 +3,7 @@
 #ifndef LS_REPORT_FIELDS_H
 #define LS_REPORT_FIELDS_H
 
+#include "sim/base/json.h"
 #include "sim/report.h"
 
 typedef struct report_sink {
@@ -18,5 +19,8 @@ typedef struct report_sink {
 /* Up to "bounds"; then come "resources" and "memory", which are lists; then the rest. */
 void report_put_head(const report *r, const report_sink *s);
 void report_put_tail(const report *r, const report_sink *s);
+
+/* The whole JSON report, into an object that is open. */
+void report_put_members(const report *r, jw *w);
 
 #endif

@@ -61,20 +61,24 @@ static void write_memory(const report *r, jw *w) {
   end_list(w);
 }
 
-void report_write_json(const report *r, out *o) {
-  jw w = jw_new(o, 2, 1);
-  report_sink s = {.self = &w,
+void report_put_members(const report *r, jw *w) {
+  report_sink s = {.self = w,
                    .object = put_object,
                    .end = put_end,
                    .text = put_text,
                    .count = put_count,
                    .number = put_number};
-  jw_object(&w, NULL);
-  jw_str(&w, "format", "llamasim-report");
-  jw_u64(&w, "version", 1);
+  jw_str(w, "format", "llamasim-report");
+  jw_u64(w, "version", 1);
   report_put_head(r, &s);
-  write_resources(r, &w);
-  write_memory(r, &w);
+  write_resources(r, w);
+  write_memory(r, w);
   report_put_tail(r, &s);
+}
+
+void report_write_json(const report *r, out *o) {
+  jw w = jw_new(o, 2, 1);
+  jw_object(&w, NULL);
+  report_put_members(r, &w);
   jw_end(&w);
 }

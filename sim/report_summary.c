@@ -274,10 +274,9 @@ static void print_resources(const report *r, const group g[CLASSES], size_t widt
   print_memories(r, width, o);
 }
 
-/* The class of resources that is used most. A channel is also busy while its data flows, which is
- * the links' doing, so that only its setup and latency count here. */
-static void print_bound(const report *r, const group g[CLASSES], out *o) {
-  char u[UNITS_TEXT];
+const char *report_bound_by(const report *r, double *share) {
+  group g[CLASSES];
+  group_resources(r, g);
   const char *name = "engines";
   double most = mean_of(r, &g[ENGINES]);
   double dma_s = (double)g[CHANNELS].n * r->tl->makespan_s;
@@ -289,6 +288,14 @@ static void print_bound(const report *r, const group g[CLASSES], out *o) {
       most = r->resources[i].utilization, name = r->resources[i].name;
   }
   if (mean_of(r, &g[PORTS]) > most) most = mean_of(r, &g[PORTS]), name = "ports";
+  *share = most;
+  return name;
+}
+
+static void print_bound(const report *r, out *o) {
+  char u[UNITS_TEXT];
+  double most;
+  const char *name = report_bound_by(r, &most);
   line l = begin_line(o, "bound by:");
   add_item(&l, "%s %s", name, percent(u, most));
   if (most < 0.8) add_item(&l, "so nothing is saturated: see where the time goes");
@@ -384,7 +391,7 @@ void report_print_summary(const report *r, out *o) {
   print_platform(r, o);
   out_char(o, '\n');
   print_latency(r, o);
-  print_bound(r, g, o);
+  print_bound(r, o);
   print_causes(r, o);
   print_energy(r, o);
   out_char(o, '\n');

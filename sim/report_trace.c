@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "sim/base/json.h"
+#include "sim/report_fields.h"
 #include "sim/report_trace.h"
 
 enum { FIRST_TID = 11 };
@@ -167,7 +168,9 @@ static void put_task_args(trace *x, out *o, uint32_t task) {
   put_text(o, ",\"wait_cause\":", cause != NULL ? cause : "none");
   put_number(o, ",\"wait_s\":", cause != NULL ? r->start_s - r->why.ready_s : 0);
   out_str(o, ",\"critical\":");
-  out_str(o, x->r->attr.critical[task] ? "true}}" : "false}}");
+  out_str(o, x->r->attr.critical[task] ? "true" : "false");
+  put_number(o, ",\"critical_s\":", x->r->attr.task_s[task]);
+  TRACE_LITERAL(o, "}}");
 }
 
 /* What the resource was idle for before this task, where it was. */
@@ -385,6 +388,9 @@ static void put_facts(jw *w, const report *r, const char *label) {
     jw_str(w, arena_printf(&a, "%s%s", label, texts[i].key), texts[i].text);
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
     jw_f64(w, arena_printf(&a, "%s%s", label, numbers[i].key), numbers[i].value);
+  jw_object(w, arena_printf(&a, "%sreport", label));
+  report_put_members(r, w);
+  jw_end(w);
   arena_free(&a);
 }
 

@@ -35,12 +35,13 @@ level() {
   workloads/block*.[ch] | workloads/build.h | workloads/linear.c | workloads/attention.c) level=3 ;;
   workloads/chunks.c | workloads/kv.[ch] | workloads/resident.c | workloads/spill.[ch] | workloads/step.c | workloads/place.[ch]) level=3 ;;
 
+  sim/jobs*.[ch]) level=1 ;; # processes
   sim/platform_xml*.[ch] | sim/platform_schema*.[ch]) level=2 ;; # the reader
   sim/platform.[ch] | sim/platform_*.[ch]) level=1 ;;            # the plain table
   sim/estimate*.[ch] | sim/reach.[ch]) level=3 ;;
   sim/policy.h | sim/policy/*.[ch] | sim/observer.h) level=4 ;;
   sim/machine*.[ch] | sim/order*.[ch] | sim/sram*.[ch] | sim/exec*.[ch] | sim/timeline*.[ch]) level=5 ;;
-  sim/attribution*.[ch] | sim/report*.[ch]) level=6 ;;
+  sim/attribution*.[ch] | sim/report*.[ch] | sim/explain*.[ch] | sim/compare*.[ch]) level=6 ;;
   sim/cli*.[ch] | sim/cmd.h | sim/cmd_*.[ch] | sim/main.c) level=7 ;;
   *) return 1 ;;
   esac

@@ -90,21 +90,56 @@ static void check_exclusive(const timeline *tl, arena *a) {
   }
 }
 
+/* Each way of dividing the makespan sums to it. */
 static void check_attribution(const timeline *tl, arena *a) {
   attribution x = attr_walk(tl, a);
-  double sum = 0;
+  double causes = 0, ops = 0, both = 0, resources = 0, tasks = 0, all_s = tl->makespan_s;
   for (int i = 0; i < ATTR_COUNT; i++) {
     ck_assert_double_ge(x.cause_s[i], 0);
-    sum += x.cause_s[i];
+    causes += x.cause_s[i];
   }
-  AT_MOST(fabs(sum - tl->makespan_s), 1e-9 * tl->makespan_s);
+  for (int o = 0; o < OP_COUNT; o++) {
+    double op_s = 0;
+    for (int i = 0; i < ATTR_COUNT; i++) {
+      ck_assert_double_ge(x.op_cause_s[o][i], 0);
+      op_s += x.op_cause_s[o][i];
+    }
+    AT_MOST(fabs(op_s - x.op_s[o]), 1e-9 * all_s);
+    ops += x.op_s[o];
+    both += op_s;
+  }
+  for (size_t r = 0; r < tl->n_resources; r++) {
+    AT_MOST(0, x.resource_s[r]);
+    resources += x.resource_s[r];
+  }
+  for (uint32_t t = 0; t < tl->dag->n_tasks; t++) {
+    HOLDS(x.task_s[t] >= 0 && (x.critical[t] || x.task_s[t] == 0), t);
+    tasks += x.task_s[t];
+  }
+  AT_MOST(fabs(causes - all_s), 1e-9 * all_s);
+  AT_MOST(fabs(ops - all_s), 1e-9 * all_s);
+  AT_MOST(fabs(both - all_s), 1e-9 * all_s);
+  AT_MOST(fabs(resources - all_s), 1e-9 * all_s);
+  AT_MOST(fabs(tasks - all_s), 1e-9 * all_s);
+}
+
+/* The areas, and the areas with what is around them; none is above the makespan. */
+static void check_bounds(const timeline *tl, arena *a) {
+  bounds b = est_bounds(tl->plat, tl->dag, a);
+  AT_MOST(b.engine_s, b.engine_around_s);
+  AT_MOST(b.dma_s, b.dma_around_s);
+  AT_MOST(fmax(b.critical_path_s, fmax(b.engine_around_s, b.dma_around_s)), b.lower_s);
+  for (size_t l = 0; l < tl->plat->n_links; l++) {
+    AT_MOST(b.link_s[l], b.link_around_s[l]);
+    AT_MOST(b.link_around_s[l], b.lower_s);
+  }
+  AT_MOST(b.lower_s, tl->makespan_s * (1 + 1e-9));
 }
 
 void run_check(const timeline *tl, arena *a) {
   check_times(tl);
   check_links(tl, a);
   check_exclusive(tl, a);
-  bounds b = est_bounds(tl->plat, tl->dag, a);
-  AT_MOST(b.lower_s, tl->makespan_s * (1 + 1e-9));
+  check_bounds(tl, a);
   check_attribution(tl, a);
 }

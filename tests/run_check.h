@@ -11,8 +11,10 @@
  * - two tasks of a resource overlap, a group is on two engines, a resource or link is busier than
  * the run is long, a link moved more than its bandwidth allows, an SRAM held more than it has
  * - what crossed the links is not what the tasks sent
- * - the lower bound is above the makespan
- * - a cause of the attribution is negative, or their sum is not the makespan (1e-9) */
+ * - the lower bound is above the makespan, or less than one of its terms, or a term with heads and tails less than
+ *   the plain one
+ * - a share of the attribution is negative, or one of its divisions (by cause, op, both, resource, task) does not sum
+ *   to the makespan (1e-9) */
 void run_check(const timeline *tl, arena *a);
 
 #endif

@@ -83,13 +83,13 @@ dag() {
 small=(--model stories15m)
 
 # ---- usage ----
-says 2 'no command; there are: run compile simulate inspect models schedulers ops help'
+says 2 'no command; there are: run compile simulate inspect compare models schedulers ops help'
 says 2 "unknown command 'simulte' (did you mean 'simulate'?)" simulte
 says 2 "unknown command 'verify'; there are: run" verify
 says 2 "unknown command '--quiet'" --quiet
 refuses 2 "unknown option '--modle' of 'run' (did you mean '--model'?)" run --modle x
 refuses 2 "unknown option '-x' of 'run'" run -x
-refuses 2 "unknown option '--explain' of 'run'" run --explain
+refuses 2 '--explain prints to standard output, where a result goes already' run --explain --timeline -
 says 2 '--model is no option of '\''simulate'\''' simulate d.json --model x
 says 2 '--report is no option of '\''compile'\''' compile --report r
 says 2 "'simulate' needs a DAG.json" simulate
@@ -122,7 +122,7 @@ refuses 2 "--kv-dtype: unknown dtype 'w8a8'" run --kv-dtype w8a8
 refuses 2 "layers 5..6 asked for, but model 'stories15m' has layers 0..5" run "${small[@]}" --layer 5 --layers 2
 refuses 2 'past' run --phase prefill --past 3
 says 2 "unknown command 'foo'" help foo
-for c in run compile simulate inspect models schedulers ops; do
+for c in run compile simulate inspect compare models schedulers ops; do
   says 0 '' help $c
   grep -q "^Usage: llamasim $c" stdout || fail "help $c: $(head -3 stdout)"
   grep -q '^Exit status: ' stdout || fail "help $c does not say its exit status"
@@ -476,6 +476,73 @@ damaged "ffn.json: task 0 'x': its dependencies form a cycle: 0 waits for 6 wait
 damaged "ffn.json:17:45: this is not JSON: expected a key in double quotes, got ','" \
   's/"name": "gate", "op": "MatMul"/"name": "gate", "op": "MatMul", /'
 says 1 "infeasible: task 4 'MatMul up' needs 1.005 MiB in 'sram'" simulate "$example" --set sram.capacity=1MiB
+
+# ---- --explain: as re-running by hand, the same on one core ----
+for options in '' '--platform npu4-hbm --split tile' '--platform npu4-pads --prefetch 0 --scheduler prio'; do
+  # shellcheck disable=SC2206
+  words=($options)
+  says 0 '' run --model stories110m "${words[@]}" --report a/r.json
+  cp stdout summary
+  says 0 '' run --model stories110m "${words[@]}" --explain
+  cp stdout explained
+  head -n "$(wc -l <summary)" explained | cmp -s - summary || fail "$what: does not begin with the summary"
+  taskset -c "$(taskset -cp $$ | sed 's/.*: //; s/[-,].*//')" "$bin" run --model stories110m "${words[@]}" --explain >stdout
+  cmp -s stdout explained || fail "$what: on one core it says something else"
+  grep -qE '^[ !] [a-z_.]+ \+10%: ' explained || fail "$what: no sensitivity"
+  grep -qE ' free: -[0-9.]+%' explained || fail "$what: no free op"
+  span() { sed -n 's/.*"makespan_s": \([-+.0-9e]*\).*/\1/p' "$1"; }
+  base=$(span a/r.json)
+  sed -n 's/^[ !] \([a-z_.]*\) +\(1\|10%\): \([-+.0-9]*\)%, .* --set \([^ ]*\)$/\1 \3 \4/p' explained >points
+  while read -r knob says_percent set; do
+    says 0 '' run --model stories110m "${words[@]}" --set "$set" --report b/r.json
+    awk -v x="$(span b/r.json)" -v b="$base" -v p="$says_percent" 'BEGIN { d = 100 * (x / b - 1) - p; exit !(d < 0.0501 && d > -0.0501) }' ||
+      fail "$what: $knob changes the makespan from $base to $(span b/r.json), --explain says $says_percent%"
+  done <points
+  [ "$(wc -l <points)" -ge 2 ] || fail "$what: only $(wc -l <points) points to re-run by hand"
+done
+says 0 '' simulate "$example" --explain
+grep -q '^where the makespan goes ' stdout || fail "$what: does not explain"
+
+# ---- compare ----
+for s in serial prio heft; do
+  says 0 '' run "${small[@]}" --scheduler $s --report a/$s.json --trace a/$s.trace.json.gz --quiet
+done
+says 0 '' run "${small[@]}" --scheduler heft --split op --past 9 --report a/op.json
+says 2 "'compare' needs a A.json B.json" compare
+says 2 "'compare' needs two files or more" compare a/heft.json
+says 2 'a/none.json: cannot read it' compare a/heft.json a/none.json
+says 2 'compare reads reports (llamasim-report) and traces' compare a/heft.json "$example"
+says 2 "--trace would overwrite the input 'a/heft.json'" compare a/heft.json a/prio.json --trace a/../a/heft.json
+says 0 '' compare a/heft.json a/heft.json
+says 0 '' compare a/heft.json a/heft.trace.json.gz
+says 1 'the runs differ' compare a/heft.json a/prio.json
+grep -qE '^scheduler +heft +prio$' stdout || fail "$what: does not name the schedulers"
+grep -qE '^makespan_s .*[+-][0-9.]+%$' stdout || fail "$what: does not compare makespans"
+grep -q '^where the makespan moved, by op ' stdout || fail "$what: does not say where"
+says 1 'the runs differ' compare a/heft.json a/op.json
+grep -q '^Workloads differ: ' stdout || fail "$what: does not say that workloads differ"
+says 1 'the runs differ' compare a/serial.trace.json.gz a/heft.trace.json.gz
+grep -qE '^tasks of A and B: [1-9][0-9]* match by id and name' stdout || fail "$what: matches no tasks"
+# from reports, whose runs are simulated again, as from traces
+says 1 'the runs differ' compare a/serial.trace.json.gz a/prio.trace.json.gz a/heft.trace.json.gz --trace box/t.json
+cp stdout said
+says 1 'the runs differ' compare a/serial.json a/prio.json a/heft.json --trace box/r.json.gz
+sed -e 's/\.trace\.json\.gz:/.json:/' said | cmp -s - stdout || fail "$what: says something else than from traces"
+gzip -dc box/r.json.gz | cmp -s - box/t.json || fail "$what: writes something else than from traces"
+[ "$(grep -c '"process_name"' box/t.json)" -eq 3 ] || fail "$what: not three processes"
+says 0 '' compare a/serial.json a/prio.trace.json.gz a/heft.json --trace -
+cmp -s stdout box/t.json || fail "$what: writes something else to standard output"
+box_holds r.json.gz t.json
+rm box/*
+says 0 '' run "${small[@]}" --layer 2 --layers 3 --dtype w8a16 --resident all --report a/more.json --trace a/more.trace.json
+says 0 '' compare a/more.trace.json a/more.json --trace box/t.json
+grep -q '^tasks of A and B: [1-9][0-9]* match by id and name, 0 of them at other times; 0 only in A, 0 only in B$' stdout ||
+  fail "$what: made another run from the report"
+rm box/t.json
+sed -e 's/"past": 4/"past": 5/' a/heft.json >a/false.json
+says 2 "a/false.json: this report's timeline cannot be made again" compare a/heft.json a/false.json --trace box/t.json
+box_holds
+says 1 'the runs differ' compare a/heft.json a/false.json
 
 # ---- CSV ----
 what='csv'

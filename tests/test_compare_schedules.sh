@@ -101,6 +101,8 @@ for platform in npu4 npu4-hbm; do
     check_timeline "$first/$platform/$id"
     [ -s "$first/$platform/$id.trace.json" ] || fail "$platform/$id.trace.json"
   done
+  [ "$(gzip -dc "$first/$platform/schedules.json.gz" | grep -c '"process_name"')" -eq 3 ] || fail "$platform/schedules.json.gz"
+  grep -q '^where the makespan moved, by op ' "$first/$platform/compare.txt" || fail "$platform/compare.txt"
   [ "$(wc -l <"$first/$platform/compare.csv")" -eq 4 ] || fail "$platform/compare.csv: not a header and three rows"
 done
 for name in compare-schedules compare-schedules-npu4; do

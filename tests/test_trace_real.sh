@@ -116,5 +116,25 @@ packed --model llama-3.2-1b --phase prefill --tokens 512
 packed --model llama-3.2-1b --past 512 --batch 2
 packed --model llama-3.2-1b --platform npu16 --layers 2
 
+# ---- five schedules in one file, from traces and from reports ----
+schedules=("--scheduler serial" "--scheduler eager --split op" "--scheduler prio" "--scheduler heft" "--platform npu16 --split tile")
+inputs=()
+for i in "${!schedules[@]}"; do
+  # shellcheck disable=SC2086
+  run $i.trace.json ${schedules[i]}
+  cp report.json $i.json
+  if [ $((i % 2)) -eq 0 ]; then inputs+=($i.trace.json); else inputs+=($i.json); fi
+done
+what="llamasim compare ${inputs[*]}"
+"$bin" compare "${inputs[@]}" --trace five.json.gz >stdout 2>stderr
+[ $? -eq 1 ] || fail "$what: $(cat stderr)"
+rules five.json.gz
+slices=$(gzip -dc five.json.gz | grep -c '"ph":"X".*"task_id":')
+tasks=$(cat {0..4}.trace.json | grep -c '"ph":"X".*"task_id":')
+[ "$slices" -eq "$tasks" ] || fail "$what: $slices slices of tasks, not $tasks"
+for label in A B C D E; do
+  gzip -dc five.json.gz | grep -q "\"process_name\",\"args\":{\"name\":\"$label: " || fail "$what: no process $label"
+done
+
 echo "$traces traces, $failures failures"
 [ $failures -eq 0 ]

@@ -1,0 +1,136 @@
+/* Lower bounds: the areas, and what stands around them, in closed form and against all subsets of
+ * small cases. */
+#include <check.h>
+#include <math.h>
+#include <string.h>
+
+#include "sim/estimate.h"
+#include "tests/fixture.h"
+#include "tests/suite.h"
+
+static arena mem;
+
+static void setup(void) {
+  mem = (arena){0};
+}
+
+static void teardown(void) {
+  arena_free(&mem);
+}
+
+/* a sum of a few terms of microseconds */
+#define SAME(got, want) ck_assert_double_eq_tol((got), (want), 1e-15)
+
+START_TEST(est_bounds__load_compute_store__each_area_has_the_rest_around_it) {
+  /* MatMul 1x500x1000 int8: 1 us overhead, 1 MFLOP in 1 ms; its operands flow in 0.5015 us, so that
+   * they never count; transfers: 3 us before the flow, 1 ns a byte */
+  platform p = fx_platform(
+      &(fx_chip){.speed = 1e9, .overhead_s = 1e-6, .setup_s = 2e-6, .dram_latency_s = 1e-6}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t w = fx_weight(d, 500, 1000);
+  fx_store(d, fx_matmul(d, OBS_NONE, w, 500, 1000, DAG_NO_GROUP));
+  bounds b = est_bounds(&p, d, &mem);
+  double x_s = 3e-6 + 1e-6, w_s = 3e-6 + 500e-6, y_s = 3e-6 + 0.5e-6, matmul_s = 1e-6 + 1e-3;
+  SAME(b.critical_path_s, w_s + matmul_s + y_s);
+  SAME(b.engine_s, matmul_s);
+  SAME(b.engine_around_s, w_s + matmul_s + y_s);
+  SAME(b.dma_s, x_s + w_s + y_s);
+  /* one channel: both loads, then the rest; or all three transfers, and nothing around */
+  SAME(b.dma_around_s, x_s + w_s + matmul_s + y_s);
+  SAME(b.lower_s, b.dma_around_s);
+  ck_assert_str_eq(b.binding, "dma");
+  for (uint32_t l = 0; l < p.n_links; l++) {
+    if (strstr(p.links[l].name, "dram") == NULL) continue;
+    SAME(b.link_s[l], 501.5e-6);
+    SAME(b.link_around_s[l], 3e-6 + 501e-6 + matmul_s + y_s);
+  }
+}
+END_TEST
+
+START_TEST(est_bounds__tasks_enough_for_both_engines__half_of_their_time_behind_the_load) {
+  platform p = fx_platform(&(fx_chip){.engines = 2, .speed = 1e9}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t w = fx_weight(d, 500, 1000), x = fx_load(d, 1000);
+  for (int i = 0; i < 6; i++) fx_matmul(d, x, w, 500, 1000, DAG_NO_GROUP);
+  bounds b = est_bounds(&p, d, &mem);
+  SAME(b.engine_s, 3e-3);
+  SAME(b.engine_around_s, 500e-6 + 3e-3);
+  ck_assert_str_eq(b.binding, "engine");
+}
+END_TEST
+
+/* ---- against all subsets ---- */
+
+enum { STEPS = 6, MOST = 2 * STEPS };
+
+/* Chains of loads, matmuls and round trips to DRAM and back, so that transfers have heads as well
+ * as tails; then the best subset of the transfers by trying all of them. */
+static void random_case(uint64_t seed) {
+  fx_random r = {seed};
+  fx_chip c = {.engines = 2, .channels = (uint32_t)fx_range(&r, 1, 3), .speed = 1e9};
+  c.setup_s = fx_unit(&r) * 1e-5;
+  platform p = fx_platform(&c, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t x = fx_load(d, 300), move[MOST];
+  for (int i = 1; i < STEPS; i++) {
+    uint64_t K = d->tensors[x].dim[1], what = fx_range(&r, 0, 3);
+    if (what == 0)
+      x = fx_load(d, fx_range(&r, 1, 4000));
+    else if (what == 1)
+      x = fx_round_trip(d, x);
+    else
+      x = fx_matmul(d, x, fx_weight(d, 200, K), 200, K, DAG_NO_GROUP);
+  }
+  unsigned n_moves = 0;
+  for (uint32_t t = 0; t < d->n_tasks; t++)
+    if (op_kind_of((op)d->tasks[t].op) != OP_COMPUTE) move[n_moves++] = t;
+  size_t n = d->n_tasks;
+  double *head = ARENA_NEW(&mem, double, n), *tail = ARENA_NEW(&mem, double, n),
+         *time = ARENA_NEW(&mem, double, n);
+  for (uint32_t t = 0; t < n; t++) {
+    cost k = cost_of(d, t);
+    time[t] = est_best_s(&p, d, t, &k, true);
+  }
+  for (uint32_t t = 0; t < n; t++)
+    for (uint32_t i = 0; i < d->tasks[t].n_deps; i++) {
+      uint32_t from = dag_deps(d, &d->tasks[t])[i];
+      head[t] = fmax(head[t], head[from] + time[from]);
+    }
+  for (uint32_t t = (uint32_t)n; t-- > 0;)
+    for (uint32_t i = 0; i < d->tasks[t].n_deps; i++) {
+      uint32_t from = dag_deps(d, &d->tasks[t])[i];
+      tail[from] = fmax(tail[from], tail[t] + time[t]);
+    }
+  double best = 0;
+  for (unsigned set = 1; set < 1u << n_moves; set++) {
+    double h = INFINITY, q = INFINITY, area = 0;
+    for (int i = 0; i < (int)n_moves; i++) {
+      if (!(set >> i & 1)) continue;
+      h = fmin(h, head[move[i]]);
+      q = fmin(q, tail[move[i]]);
+      area += time[move[i]] / c.channels;
+    }
+    best = fmax(best, h + area + q);
+  }
+  bounds b = est_bounds(&p, d, &mem);
+  ck_assert_double_eq_tol(b.dma_around_s, best, 1e-12 * best);
+}
+
+START_TEST(est_bounds__random_transfers__as_the_best_of_all_subsets) {
+  for (uint64_t seed = 1; seed <= 200; seed++) {
+    random_case(seed * 7919);
+    arena_free(&mem);
+  }
+}
+END_TEST
+
+int main(void) {
+  Suite *s = suite_create("bounds");
+  TCase *c = tcase_create("bounds");
+  tcase_add_checked_fixture(c, setup, teardown);
+  tcase_add_test(c, est_bounds__load_compute_store__each_area_has_the_rest_around_it);
+  tcase_add_test(c, est_bounds__tasks_enough_for_both_engines__half_of_their_time_behind_the_load);
+  tcase_add_test(c, est_bounds__random_transfers__as_the_best_of_all_subsets);
+  suite_add_tcase(s, c);
+  return suite_run(s);
+}
