@@ -14,8 +14,8 @@ static const cli_option OPTIONS[CLI_OPT_COUNT] = {
 
 #define WORKLOAD_OPTIONS                                                                           \
   CLI_MODEL, CLI_PLATFORM, CLI_SET, CLI_PHASE, CLI_PAST, CLI_TOKENS, CLI_STEPS, CLI_BATCH,         \
-      CLI_LAYERS, CLI_LAYER, CLI_DTYPE, CLI_KV_DTYPE, CLI_SPLIT, CLI_ATTENTION, CLI_FUSE, CLI_KV_UPDATE, CLI_TILE_BYTES
-#define RUN_OPTIONS CLI_SCHEDULER, CLI_PREFETCH, CLI_RESIDENT, CLI_SEED
+      CLI_LAYERS, CLI_LAYER, CLI_DTYPE, CLI_KV_DTYPE, CLI_SPLIT, CLI_ATTENTION, CLI_FUSE, CLI_KV_UPDATE, CLI_RESIDENT, CLI_TILE_BYTES
+#define RUN_OPTIONS CLI_SCHEDULER, CLI_PREFETCH, CLI_SEED
 #define FILE_OPTIONS CLI_REPORT, CLI_TRACE, CLI_CSV, CLI_TIMELINE
 #define COMMON_OPTIONS CLI_QUIET, CLI_PROGRESS, CLI_HELP, CLI_OPT_COUNT
 
@@ -51,10 +51,12 @@ const cli_command CLI_COMMANDS[] = {
      "prints the structure of a model or of a platform",
      "A model: every tensor with shape, dtype and bytes, as the checkpoint stores it, or as "
      "--dtype "
-     "says.\nA platform: every resource, with --set applied.",
+     "says.\nWith --kv, of a model: what the KV cache of --past rows and --tokens new ones costs.\n"
+     "A platform: every resource, with --set applied.",
      "llamasim inspect npu4.xml --set engines=8",
      cmd_inspect,
-     {CLI_SET, CLI_DTYPE, CLI_HELP, CLI_OPT_COUNT}},
+     {CLI_SET, CLI_DTYPE, CLI_KV, CLI_PAST, CLI_TOKENS, CLI_BATCH, CLI_KV_DTYPE, CLI_HELP,
+      CLI_OPT_COUNT}},
     {"models",
      "",
      "lists the built-in models",

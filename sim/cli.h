@@ -41,7 +41,7 @@ typedef enum cli_kind {
     "rows in the KV cache before the step (default: 4; prefill: 0)")                               \
   X(TOKENS, "tokens", CLI_NUMBER, "T", "", "", 1, CLI_MAX_LENGTH,                                  \
     "new tokens of each sequence (default: 1; prefill: 512)")                                      \
-  X(STEPS, "steps", CLI_NUMBER, "S", "", "1", 1, 65536, "decode steps after the prefill (hybrid)")                             \
+  X(STEPS, "steps", CLI_NUMBER, "S", "", "1", 1, 65536, "decode steps: all of them, or those after the prefill (hybrid)")                             \
   X(BATCH, "batch", CLI_NUMBER, "B", "", "1", 1, 1024, "sequences")                                \
   X(LAYERS, "layers", CLI_TEXT, "N", "", "1", 0, 0,                                                \
     "blocks, one after the other; all: the whole model, with embedding, LM head and sampling")         \
@@ -56,16 +56,18 @@ typedef enum cli_kind {
     "softmax in three tasks, or online over blocks of keys")                                                                     \
   X(FUSE, "fuse", CLI_CHOICE, "auto|none|all", "", "auto", 0, 0,                                   \
     "SiLU and residual sums as part of the linear layers before them; auto: in steps of 16 rows or more") \
-  X(KV_UPDATE, "kv-update", CLI_CHOICE, "smart-mask", "shift-pointer", "smart-mask", 0, 0,         \
-    "how new rows get into the KV cache")                                                          \
+  X(KV_UPDATE, "kv-update", CLI_CHOICE, "smart-mask|shift-pointer", "", "smart-mask", 0, 0,         \
+    "how new rows get into the KV cache: both copied, or K copied and V by pointer")                                                          \
+  X(KV, "kv", CLI_FLAG, "", "", "", 0, 0,                                                          \
+    "the KV cache: what updating it costs, and its buffers, for each --kv-update")                 \
   X(TILE_BYTES, "tile-bytes", CLI_TEXT, "SIZE", "", "", 0, 0,                                      \
     "largest piece of weights that is loaded at once (default: from SRAM's size)")                  \
   X(SCHEDULER, "scheduler", CLI_TEXT, "NAME", "", "heft", 0, 0,                                    \
     "who decides what runs where; `llamasim schedulers` lists them")                               \
   X(PREFETCH, "prefetch", CLI_NUMBER, "N", "", "2", 0, 1048576,                                    \
     "how many tasks ahead of an engine's present one may load their operands")                     \
-  X(RESIDENT, "resident", CLI_CHOICE, "none", "weights|kv|all", "none", 0, 0,                      \
-    "what stays in SRAM between steps")                                                            \
+  X(RESIDENT, "resident", CLI_CHOICE, "none|weights|kv|all", "", "none", 0, 0,                      \
+    "what stays in SRAM between decode steps, as far as it fits")                                                            \
   X(SEED, "seed", CLI_NUMBER, "N", "", "0", 0, UINT64_MAX, "seed of all randomness")               \
   X(FORMAT, "format", CLI_CHOICE, DAG_FORMATS(CLI_FORMAT_NAME, "|"), "", "json", 0, 0,             \
     "of the DAG")                                                                                  \

@@ -7,7 +7,7 @@
 #include "sim/cli.h"
 #include "sim/platform.h"
 #include "sim/policy.h"
-#include "workloads/dag.h"
+#include "workloads/block.h"
 
 int cmd_run(const cli *c, arena *a, err *e);
 int cmd_simulate(const cli *c, arena *a, err *e);
@@ -24,6 +24,9 @@ ERR_CHECK int cmd_load_platform(const cli *c, platform *p, arena *a, err *e);
 /* Reads --model and compiles the step that the options describe for this platform. The DAG is
  * checked. */
 ERR_CHECK int cmd_compile_dag(const cli *c, const platform *p, dag **d, arena *a, err *e);
+
+/* --dtype and --kv-dtype; sets nothing else. */
+ERR_CHECK int cmd_dtypes(const cli *c, wl_options *o, err *e);
 
 /* --scheduler */
 ERR_CHECK int cmd_find_policy(const cli *c, const policy **p, arena *a, err *e);

@@ -60,6 +60,19 @@ static int sized_options(const cli *c, const model *m, wl_options *o, err *e) {
   return ERR_OK;
 }
 
+int cmd_dtypes(const cli *c, wl_options *o, err *e) {
+  if (wl_dtype_parse(c->value[CLI_DTYPE], &o->weight_dtype, &o->act_dtype, &o->kv_dtype, e))
+    return err_prefix(e, "--dtype");
+  if (!c->given[CLI_KV_DTYPE]) return ERR_OK;
+  dtype weight, act;
+  dtype known = dtype_parse(c->value[CLI_KV_DTYPE]);
+  if (known == DT_COUNT || known == DT_INT32)
+    return err_set(e, ERR_BAD,
+                   "--kv-dtype: unknown dtype '%s'; write one of f32 f16 bf16 int8 int4",
+                   c->value[CLI_KV_DTYPE]);
+  return wl_dtype_parse(c->value[CLI_KV_DTYPE], &weight, &act, &o->kv_dtype, e);
+}
+
 static int workload_options(const cli *c, const model *m, wl_options *o, err *e) {
   *o = wl_defaults();
   bool prefill = strcmp(c->value[CLI_PHASE], "decode") != 0;
@@ -72,17 +85,10 @@ static int workload_options(const cli *c, const model *m, wl_options *o, err *e)
   if (sized_options(c, m, o, e)) return e->status;
   o->first_layer = c->number[CLI_LAYER];
   o->split = wl_split_parse(c->value[CLI_SPLIT]);
+  o->kv_update = wl_kv_update_parse(c->value[CLI_KV_UPDATE]);
+  o->resident = wl_resident_parse(c->value[CLI_RESIDENT]);
   o->fuse = wl_fuse_parse(c->value[CLI_FUSE]);
-  if (wl_dtype_parse(c->value[CLI_DTYPE], &o->weight_dtype, &o->act_dtype, &o->kv_dtype, e))
-    return err_prefix(e, "--dtype");
-  if (!c->given[CLI_KV_DTYPE]) return ERR_OK;
-  dtype weight, act;
-  dtype known = dtype_parse(c->value[CLI_KV_DTYPE]);
-  if (known == DT_COUNT || known == DT_INT32)
-    return err_set(e, ERR_BAD,
-                   "--kv-dtype: unknown dtype '%s'; write one of f32 f16 bf16 int8 int4",
-                   c->value[CLI_KV_DTYPE]);
-  return wl_dtype_parse(c->value[CLI_KV_DTYPE], &weight, &act, &o->kv_dtype, e);
+  return cmd_dtypes(c, o, e);
 }
 
 static uint64_t whole_bytes(double bytes) {

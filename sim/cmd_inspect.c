@@ -1,9 +1,11 @@
+#include <inttypes.h>
 #include <string.h>
 
 #include "sim/cmd.h"
 #include "sim/platform_xml.h"
 #include "workloads/block.h"
 #include "workloads/ckpt/ckpt.h"
+#include "workloads/kv.h"
 #include "workloads/model.h"
 
 /* Is this file's first character, after blanks, that of XML? */
@@ -31,10 +33,20 @@ static bool is_platform(const char *spec, arena *a) {
          file_find_data("platforms", spec, ".xml", a) != NULL;
 }
 
+/* Options that the rest does not take: refused, where one is given. */
+static int refuse(const cli *c, const cli_opt *opts, size_t n, const char *why, err *e) {
+  for (size_t i = 0; i < n; i++)
+    if (c->given[opts[i]])
+      return err_set(e, ERR_BAD, "--%s is for %s, but '%s' is not", cli_option_at(opts[i])->name,
+                     why, c->operand);
+  return ERR_OK;
+}
+
 static int inspect_platform(const cli *c, arena *a, err *e) {
+  static const cli_opt MODELS[] = {CLI_DTYPE,  CLI_KV,    CLI_PAST,
+                                   CLI_TOKENS, CLI_BATCH, CLI_KV_DTYPE};
   platform p;
-  if (c->given[CLI_DTYPE])
-    return err_set(e, ERR_BAD, "--dtype is for models, but '%s' is a platform", c->operand);
+  if (refuse(c, MODELS, sizeof MODELS / sizeof *MODELS, "models", e)) return e->status;
   if (plat_load(c->operand, &p, a, e)) return e->status;
   for (size_t i = 0; i < c->n_set; i++)
     if (plat_set(&p, c->set[i], a, e)) return e->status;
@@ -52,9 +64,30 @@ static int inspect_checkpoint(const cli *c, err *e) {
   return status;
 }
 
+static const cli_opt KV_ONLY[] = {CLI_PAST, CLI_TOKENS, CLI_BATCH, CLI_KV_DTYPE};
+
+static int inspect_kv(const cli *c, arena *a, err *e) {
+  model m;
+  wl_options w;
+  if (model_load(c->operand, &m, a, e) || cmd_dtypes(c, &w, e)) return e->status;
+  uint64_t past = c->given[CLI_PAST] ? c->number[CLI_PAST] : 4;
+  uint64_t seq = past + (c->given[CLI_TOKENS] ? c->number[CLI_TOKENS] : 1);
+  if (seq > m.max_position_embeddings)
+    return err_set(e, ERR_BAD,
+                   "past and tokens make %" PRIu64 " rows, beyond the %" PRIu64
+                   " positions of model '%s'",
+                   seq, m.max_position_embeddings, m.name);
+  CMD_PRINT(kv_print(&m, w.kv_dtype, seq, c->number[CLI_BATCH], o));
+}
+
 static int inspect_model(const cli *c, arena *a, err *e) {
   model m;
   dtype weights, act, kv;
+  if (c->given[CLI_KV] && !c->given[CLI_SET]) return inspect_kv(c, a, e);
+  for (size_t i = 0; i < sizeof KV_ONLY / sizeof *KV_ONLY; i++)
+    if (c->given[KV_ONLY[i]])
+      return err_set(e, ERR_BAD, "--%s says how long a KV cache is; it goes with --kv",
+                     cli_option_at(KV_ONLY[i])->name);
   if (c->given[CLI_SET])
     return err_set(e, ERR_BAD, "--set is for platforms, but '%s' is a model", c->operand);
   if (!c->given[CLI_DTYPE] && ckpt_at(c->operand)) return inspect_checkpoint(c, e);

@@ -39,7 +39,8 @@ static operands operands_by_sram(const dag *d, uint32_t task) {
 }
 
 static inline operands operands_of(const platform *p, const dag *d, uint32_t task, const cost *c) {
-  return p->n_srams == 1 ? (operands){.bytes = {c->operand_B, 0}} : operands_by_sram(d, task);
+  bool one = p->n_srams == 1 || c->operand_B == 0;
+  return one ? (operands){.bytes = {c->operand_B, 0}} : operands_by_sram(d, task);
 }
 
 /* What two flows that begin together take at least where their routes share a link. */

@@ -97,7 +97,11 @@ static void list_memory(report *r, arena *a) {
 static void add_throughput(report *r) {
   const dag_workload *w = &r->dag->workload;
   double span = r->tl->makespan_s, tokens = (double)w->tokens * (double)w->batch;
-  if (strcmp(w->phase, "decode") == 0) r->tpot_s = span;
+  double steps = w->steps > 1 ? (double)w->steps : 1;
+  if (strcmp(w->phase, "decode") == 0) {
+    r->tpot_s = span / steps;
+    tokens *= steps;
+  }
   if (strcmp(w->phase, "prefill") == 0) r->ttft_s = span;
   if (strcmp(w->phase, "hybrid") == 0 && w->steps > 0) {
     for (uint32_t t = 0; t < r->dag->n_tasks; t++)
@@ -142,6 +146,7 @@ static void put_workload(const dag_workload *w, const report_sink *s) {
   s->text(s->self, "attention", w->attention);
   s->text(s->self, "kv_update", w->kv_update);
   s->text(s->self, "fuse", w->fuse);
+  s->text(s->self, "resident", w->resident);
   s->end(s->self);
 }
 
@@ -201,6 +206,8 @@ void report_put_head(const report *r, const report_sink *s) {
   s->count(s->self, "kv_write", t->kv_write);
   s->count(s->self, "spill", t->spill);
   s->count(s->self, "move", t->moved);
+  s->count(s->self, "resident_weights", t->resident_weights);
+  s->count(s->self, "resident_kv", t->resident_kv);
   s->end(s->self);
   s->number(s->self, "makespan_s", r->tl->makespan_s);
   put_bounds(r, s);

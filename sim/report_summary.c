@@ -122,6 +122,8 @@ static void print_workload(const dag_workload *w, out *o) {
              dtype_name(w->act_dtype), dtype_name(w->kv_dtype));
   if (*w->split != '\0') add_item(&l, "split %s", w->split);
   if (*w->attention != '\0') add_item(&l, "%s", w->attention);
+  if (*w->kv_update != '\0' && strcmp(w->kv_update, "smart-mask") != 0)
+    add_item(&l, "%s", w->kv_update);
   end_line(&l);
 }
 

@@ -32,7 +32,7 @@ level() {
   kernels/golden.[ch] | kernels/seeded.[ch] | kernels/reference.[ch]) level=1 ;; # to compare with
   workloads/ckpt/*.[ch]) level=2 ;; # checkpoint readers
   workloads/block*.[ch] | workloads/build.h | workloads/linear.c | workloads/attention.c) level=3 ;;
-  workloads/chunks.c | workloads/spill.[ch] | workloads/step.c | workloads/place.[ch]) level=3 ;;
+  workloads/chunks.c | workloads/kv.[ch] | workloads/resident.c | workloads/spill.[ch] | workloads/step.c | workloads/place.[ch]) level=3 ;;
 
   sim/platform_xml*.[ch] | sim/platform_schema*.[ch]) level=2 ;; # the reader
   sim/platform.[ch] | sim/platform_*.[ch]) level=1 ;;            # the plain table

@@ -92,7 +92,7 @@ static bool hybrid(const wl_options *o) {
 }
 
 static uint64_t n_steps(const wl_options *o) {
-  return hybrid(o) ? o->steps + 1 : 1;
+  return hybrid(o) ? o->steps + 1 : o->steps;
 }
 
 /* Into how many blocks of tokens the compiler cut the first step: as often it loads the norm that
@@ -119,14 +119,17 @@ static shapes *shapes_of(const model *m, const wl_options *o, const dag *d) {
   static shapes all;
   all.n = 0;
   uint64_t blocks = n_blocks(o, d), each = (o->tokens + blocks - 1) / blocks;
-  for (uint64_t t = 0; t < o->tokens; t += each) {
-    uint64_t T = o->tokens - t < each ? o->tokens - t : each;
-    ck_assert_uint_lt(all.n, 2048);
-    all.at[all.n] = shape_of(m, o, o->past + t, T);
-    all.at[all.n++].last = t + T == o->tokens;
-  }
-  ck_assert_uint_eq(all.n, blocks);
-  for (uint64_t i = 1; i < n_steps(o); i++) {
+  uint64_t alike = hybrid(o) ? 1 : o->steps;
+  for (uint64_t i = 0; i < alike; i++)
+    for (uint64_t t = 0; t < o->tokens; t += each) {
+      uint64_t T = o->tokens - t < each ? o->tokens - t : each;
+      ck_assert_uint_lt(all.n, 2048);
+      all.at[all.n] = shape_of(m, o, o->past + i * o->tokens + t, T);
+      all.at[all.n].step = (uint32_t)i;
+      all.at[all.n++].last = t + T == o->tokens;
+    }
+  ck_assert_uint_eq(all.n, blocks * alike);
+  for (uint64_t i = alike; i < n_steps(o); i++) {
     ck_assert_uint_lt(all.n, 2048);
     all.at[all.n] = shape_of(m, o, o->tokens + i - 1, 1);
     all.at[all.n].step = (uint32_t)i;
@@ -167,7 +170,8 @@ static cut first_cut(const dag *d, const shape *s) {
     if (x->step != s->step || x->pos != s->P) continue;
     if (x->op != OP_QK && x->op != OP_FLASH && x->op != OP_FLASH_OUT) continue;
     const dag_view *r = dag_reads(d, x);
-    return (cut){r[0].len[1] / s->hd, r[0].len[0], d->tensors[r[1].tensor].dim[1]};
+    const dag_tensor *k = &d->tensors[r[1].tensor];
+    return (cut){r[0].len[1] / s->hd, r[0].len[0], k->dim[k->rank == 4 ? 3 : 1]};
   }
   ck_abort_msg("step %u has no attention at %u", s->step, (unsigned)s->P);
 }

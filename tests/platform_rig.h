@@ -15,7 +15,7 @@
 /* The two suites may each leave some of this unused. */
 #pragma GCC diagnostic ignored "-Wunused-const-variable"
 
-static const char *const SHIPPED[] = {"npu1",     "npu4",      "npu16",           "npu4-sram1m",
+static const char *const SHIPPED[] = {"npu1",     "npu4",      "npu16",           "npu4-sram1m", "npu4-resident",
                                       "npu4-hbm", "npu4-pads", "npu4-pads-direct"};
 enum {
   N_SHIPPED = sizeof SHIPPED / sizeof *SHIPPED,

@@ -70,6 +70,7 @@ rig *rig_new(uint32_t engines, uint32_t channels) {
                                     .split = "head",
                                     .attention = "three-pass",
                                     .kv_update = "smart-mask",
+                                    .resident = "none",
                                     .fuse = "auto",
                                     .past = 4,
                                     .tokens = 1,

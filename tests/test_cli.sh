@@ -108,13 +108,13 @@ for o in past tokens batch layers layer prefetch seed; do
 done
 refuses 2 '--batch: ' run --batch 0
 refuses 2 "--phase: 'prefil' is none of its values: decode|prefill" run --phase prefil
-refuses 2 '--steps goes with --phase hybrid' run --steps 2
 refuses 2 'layers all begins at layer 0' run --layers all --layer 1
 refuses 2 '--tile-bytes' run --tile-bytes 3parsecs
 refuses 2 '--tile-bytes is 0' run --tile-bytes 0
 refuses 2 'starts with an empty cache' run --phase hybrid --past 3
-refuses 2 '--kv-update shift-pointer is not supported by this version' run --kv-update shift-pointer
-refuses 2 '--resident weights is not supported by this version; what is: none' run --resident weights
+refuses 2 'this platform has scratchpads' run --resident all --steps 2 --platform npu4-pads
+refuses 2 'leave --tokens at 1' run --steps 2 --tokens 2 --layers all --model stories15m
+refuses 2 'steps is 2 in phase prefill' run --steps 2 --phase prefill
 says 2 "--format: 'yaml' is none of its values: json|dot|chakra" compile --format yaml
 refuses 2 "--scheduler: unknown scheduler 'hft' (did you mean 'heft'?); there are:" run --scheduler hft
 refuses 2 "--dtype: unknown dtype 'fp8'" run --dtype fp8
@@ -150,6 +150,14 @@ says 0 '' inspect llama-3.2-1b --dtype int8
 says 2 '--set is for platforms' inspect llama-3.2-1b --set engines=8
 says 2 '--dtype is for models' inspect npu4 --dtype int8
 says 2 'no-such-thing' inspect no-such-thing
+says 0 '' inspect llama-3.2-1b --kv --past 1023
+grep -q '^  *512  *1  *532480  *589248$' stdout || fail 'inspect --kv has no shift-pointer row'
+says 0 '' inspect llama-3.2-1b --kv --past 1023 --kv-dtype int4 --batch 2
+says 2 '--kv is for models' inspect npu4 --kv
+says 2 '--past says how long a KV cache is; it goes with --kv' inspect llama-3.2-1b --past 7
+says 2 'beyond the 131072 positions' inspect llama-3.2-1b --kv --past 131072
+says 0 '' run --kv-update shift-pointer --report kv.json
+grep -q '"kv_update": "shift-pointer"' kv.json || fail 'the report does not say shift-pointer'
 
 # ---- platforms ----
 refuses 2 'no-such.xml' run --platform no-such.xml
@@ -216,7 +224,7 @@ for options in '--phase prefill' '--phase prefill --split tile --attention flash
   case $options in *hybrid*) moved=$((3 * moved)) ;; esac
   # shellcheck disable=SC2086
   says 0 '' run --platform npu4-pads $options --report pads-run.json
-  grep -q "\"move\": $moved}" pads-run.json || fail "$what: does not move $moved B"
+  grep -q "\"move\": $moved," pads-run.json || fail "$what: does not move $moved B"
   grep -q 'MB moved between SRAMs' stdout || fail "$what: the summary does not tell of moves"
   # shellcheck disable=SC2086
   says 0 '' run --platform npu4-pads-direct $options --report pads-run.json

@@ -171,10 +171,13 @@ START_TEST(cost_of__each_op__closed_form) {
   cost_is(OP_RMSNORM, 0, "3x64 64", "3x64", 0, 4 * 192, 2 * (192 + 64 + 192));
   cost_is(OP_ROPE, 4, "3x64", "3x64", 0, 3 * 192, 2 * 384);
   cost_is(OP_KVAPPEND, 4, "3x64", "2x3x32", 0, 0, 2 * 384);
+  cost_is(OP_KVAPPEND, 4, "3x64", "1x2x32x3", 0, 0, 2 * 384);
+  cost_is(OP_KVSHIFT, 4, "3x64", "2x3x32", 0, 0, 0);
   cost_is(OP_ADD, 0, "3x64 3x64", "3x64", 0, 192, 2 * 576);
   cost_is(OP_SILU_MUL, 0, "3x64 3x64", "3x64", 0, 5 * 192, 2 * 576);
   /* decode, past 4: the one query sees 5 keys; 2 heads of 32 on 1 KV head */
   cost_is(OP_QK, 4, "1x64 1x5x32", "2x1x5", 2 * 32 * 2 * 5, 2 * 5, 2 * (64 + 160 + 10));
+  cost_is(OP_QK, 4, "1x64 1x1x32x5", "2x1x5", 2 * 32 * 2 * 5, 2 * 5, 2 * (64 + 160 + 10));
   cost_is(OP_PV, 4, "2x1x5 1x5x32", "1x64", 2 * 32 * 2 * 5, 0, 2 * (10 + 160 + 64));
   cost_is(OP_SOFTMAX_MAX, 4, "2x1x5", "2x1", 0, 2 * 5, 2 * 12);
   cost_is(OP_SOFTMAX_EXP, 4, "2x1x5 2x1", "2x1x5 2x1", 0, 3 * 2 * 5, 2 * 24);
@@ -261,6 +264,13 @@ static const struct {
     {OP_KVAPPEND, "3x64", "2x3x32:int8 2x3x1:f16:scale", ""},
     {OP_KVAPPEND, "3x64", "2x3x32:int8 2x4x1:f16:scale", "writes[1]"},
     {OP_KVAPPEND, "3x64", "2x3x32 2x3:f16:scale", "which takes none"},
+    {OP_KVAPPEND, "3x64", "1x2x32x3", ""},
+    {OP_KVAPPEND, "3x64", "1x2x3x32", "writes[0]"},
+    {OP_KVSHIFT, "3x64", "2x3x32", ""},
+    {OP_KVSHIFT, "3x64", "1x2x32x3", "writes[0]"},
+    {OP_KVSHIFT, "3x64", "2x3x16", "64 columns are not 2 heads of 16"},
+    {OP_QK, "3x128 1x2x32x7", "4x3x7", ""},
+    {OP_QK, "3x128 1x2x7x32", "4x3x7", "writes[0]"},
     {OP_QK, "3x128 2x7x32", "4x3x7", ""},
     {OP_QK, "3x128 2x7x32:int8 2x7x1:f16:scale", "4x3x7", ""},
     {OP_QK, "3x128 2x7x32:int8 2x7:f16:scale", "4x3x7", ""},

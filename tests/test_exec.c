@@ -114,7 +114,8 @@ END_TEST
 
 /* Begun one after the other, they end one after the other; the link is never idle in between. The
  * second of two flows that begin l apart, f long each: f + l behind the first's f - l alone, halved
- * since, is l + 2f in all; and the first ends when what it had left at l, f - l, took twice as long.
+ * since, is l + 2f in all; and the first ends when what it had left at l, f - l, took twice as
+ * long.
  */
 START_TEST(links__two_flows_with_latency__begin_and_end_one_after_the_other) {
   double l = 1e-4, f = 1e-3;

@@ -97,8 +97,8 @@ static bool fits(const curve *c, int status, const err *e) {
   return status == ERR_OK;
 }
 
-/* Whether the step would run in program order, which every policy can fall back on: plans it, and no
- * more. */
+/* Whether the step would run in program order, which every policy can fall back on: plans it, and
+ * no more. */
 static bool would_run(const curve *c, uint64_t sram_B) {
   arena scratch = {0};
   err e = {0};

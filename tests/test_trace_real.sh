@@ -88,7 +88,7 @@ damage 1 'async:' async.json
 
 mapfile -t schedulers < <("$bin" schedulers | cut -d' ' -f1 | grep -v :) # file:F wants a file
 [ ${#schedulers[@]} -ge 4 ] || fail "llamasim schedulers lists ${#schedulers[@]}"
-for platform in npu1 npu4 npu16 npu4-sram1m npu4-hbm npu4-pads npu4-pads-direct; do
+for platform in npu1 npu4 npu16 npu4-sram1m npu4-resident npu4-hbm npu4-pads npu4-pads-direct; do
   for split in none op head; do
     for scheduler in "${schedulers[@]}"; do
       for prefetch in 0 2; do

@@ -56,19 +56,42 @@ static const char *span_label(build *b, const char *what, uint64_t lo, uint64_t 
   return arena_printf(b->a, " %s %" PRIu64 ":%" PRIu64, what, lo, lo + n);
 }
 
+/* The layout of a K or V tensor of the cache (block.h), in DRAM or a tile of it. */
+typedef enum layout { BY_ROW, SHIFTED, TRANSPOSED } layout;
+
+static layout layout_of(const build *b, bool is_k) {
+  if (b->o->kv_update == WL_SMART_MASK) return BY_ROW;
+  return is_k ? TRANSPOSED : SHIFTED;
+}
+
+static uint32_t add_cache(build *b, const char *name, layout x, uint64_t heads, uint64_t rows) {
+  uint64_t hd = b->m->head_dim, plain[3] = {heads + (x == SHIFTED), rows, hd};
+  uint64_t transposed[4] = {1, heads, hd + 1, rows + 1};
+  return dag_add_tensor(b->d, name, DAG_DRAM, DAG_KV, b->o->kv_dtype, x == TRANSPOSED ? 4 : 3,
+                        x == TRANSPOSED ? transposed : plain);
+}
+
+/* Heads h .. h+n-1 and rows row .. row+rows-1 of the cache, or of a tile. */
+static dag_view cache_rows(const build *b, uint32_t tensor, layout x, uint64_t h, uint64_t n,
+                           uint64_t row, uint64_t rows) {
+  bool home = b->d->tensors[tensor].space == DAG_DRAM;
+  if (x == SHIFTED && home) h++;
+  if (x != TRANSPOSED) return build_box3(b, tensor, h, n, row, rows);
+  return dag_box(b->d, tensor, (uint64_t[]){0, h, home ? 1 : 0, row},
+                 (uint64_t[]){1, n, b->m->head_dim, rows});
+}
+
 void attention_cache(build *b, kv_cache *c, uint64_t rows) {
-  uint64_t dim[3] = {b->m->num_key_value_heads, rows, b->m->head_dim}, batch = b->o->batch;
+  uint64_t dim[3] = {b->m->num_key_value_heads, rows, 1}, batch = b->o->batch;
   c->k = ARENA_NEW(b->a, uint32_t, batch), c->v = ARENA_NEW(b->a, uint32_t, batch);
   c->k_scale = ARENA_NEW(b->a, uint32_t, batch), c->v_scale = ARENA_NEW(b->a, uint32_t, batch);
   for (uint64_t s = 0; s < batch; s++)
     for (int i = 0; i < 2; i++) {
       const char *seq = batch > 1 ? arena_printf(b->a, ".b%" PRIu64, s) : "";
       char which = i == 0 ? 'k' : 'v';
-      dim[2] = b->m->head_dim;
       (i == 0 ? c->k : c->v)[s] =
-          dag_add_tensor(b->d, arena_printf(b->a, "L%u.%c_cache%s", b->layer, which, seq), DAG_DRAM,
-                         DAG_KV, b->o->kv_dtype, 3, dim);
-      dim[2] = 1;
+          add_cache(b, arena_printf(b->a, "L%u.%c_cache%s", b->layer, which, seq),
+                    layout_of(b, i == 0), dim[0], rows);
       if (build_integer(b->o->kv_dtype))
         (i == 0 ? c->k_scale : c->v_scale)[s] =
             dag_add_tensor(b->d, arena_printf(b->a, "L%u.%c_scale%s", b->layer, which, seq),
@@ -85,15 +108,33 @@ size_t attention_cuts(build *b, uint64_t head_cols, uint64_t **cuts) {
   return n;
 }
 
-/* One tile of K or V: loads the past rows, appends the new ones, stores them. (n_kv, keys,
- * head_dim) */
+/* K and V of the layer stay in SRAM if all of them fit, with all rows of the run. */
+static void decide_stay(build *b, kv_cache *c) {
+  if (c->decided || !b->keeps || !resident_kv(b)) return;
+  uint64_t rows = 2 * b->o->batch * b->m->num_key_value_heads * b->last_row;
+  uint64_t bytes = dtype_bytes(b->o->kv_dtype, rows * b->m->head_dim);
+  if (build_integer(b->o->kv_dtype)) bytes += dtype_bytes(DT_F16, rows);
+  c->stays = pin_fits(b, bytes);
+  c->decided = true;
+}
+
+/* A tile of K or V with `rows` of room. */
+static uint32_t new_tile(build *b, const char *name, layout x, uint64_t heads, uint64_t rows,
+                         uint32_t *scale) {
+  uint64_t hd = b->m->head_dim, plain[3] = {heads, rows, hd}, transposed[4] = {1, heads, hd, rows};
+  if (build_integer(b->o->kv_dtype))
+    *scale = dag_add_tensor(b->d, arena_printf(b->a, "%s.scale", name), DAG_SRAM, DAG_SCALE, DT_F16,
+                            3, (uint64_t[]){heads, rows, 1});
+  return dag_add_tensor(b->d, name, DAG_SRAM, DAG_KV, b->o->kv_dtype, x == TRANSPOSED ? 4 : 3,
+                        x == TRANSPOSED ? transposed : plain);
+}
+
+/* One tile of K or V: loads the past rows unless they stayed, appends the new ones, stores them. */
 static uint32_t make_tile(build *b, const chunk *t, bool is_k, uint32_t *scale) {
-  const kv_cache *c = &b->cache[b->layer];
+  kv_cache *c = &b->cache[b->layer];
   uint64_t hd = b->m->head_dim, past = b->past, end = t->key0 + t->keys;
-  uint64_t loaded = end < past       ? t->keys
-                    : past > t->key0 ? past - t->key0
-                                     : 0,
-           fresh_n = t->keys - loaded;
+  uint64_t before = end < past ? t->keys : past > t->key0 ? past - t->key0 : 0;
+  uint64_t fresh_n = t->keys - before;
   uint32_t dram = (is_k ? c->k : c->v)[t->seq],
            dram_scale = (is_k ? c->k_scale : c->v_scale)[t->seq];
   bool scaled = build_integer(b->o->kv_dtype);
@@ -102,35 +143,42 @@ static uint32_t make_tile(build *b, const chunk *t, bool is_k, uint32_t *scale) 
   const char *label =
       arena_printf(b->a, "%s%s", head_label(b, t, t->kv0, t->n_kv, b->m->num_key_value_heads),
                    span_label(b, "keys", t->key0, t->keys, b->kv_rows));
-  const char *name = build_name(b, "%c_tile%s", kind, label);
-  uint32_t tile = dag_add_tensor(b->d, name, DAG_SRAM, DAG_KV, b->o->kv_dtype, 3,
-                                 (uint64_t[]){t->n_kv, t->keys, hd});
-  if (scaled)
-    *scale = dag_add_tensor(b->d, arena_printf(b->a, "%s.scale", name), DAG_SRAM, DAG_SCALE, DT_F16,
-                            3, (uint64_t[]){t->n_kv, t->keys, 1});
-  if (loaded > 0) {
-    dag_view from[2] = {build_box3(b, dram, t->kv0, t->n_kv, t->key0, loaded)};
-    dag_view to[2] = {build_box3(b, tile, 0, t->n_kv, 0, loaded)};
+  layout x = layout_of(b, is_k);
+  decide_stay(b, c);
+  pin_key key = {dram, t->key0, b->c.keys, t->kv0, t->n_kv};
+  uint32_t tile;
+  bool stayed = c->stays && pin_find(b, &key, &tile, scale);
+  if (!stayed) {
+    uint64_t rest = b->last_row - t->key0, room = rest < b->c.keys ? rest : b->c.keys;
+    tile = new_tile(b, build_name(b, "%c_tile%s", kind, label), x, t->n_kv,
+                    c->stays ? room : t->keys, scale);
+    if (c->stays) pin_add(b, &key, tile, scaled ? *scale : DAG_NO_TENSOR);
+  }
+  if (before > 0 && !stayed) {
+    dag_view from[2] = {cache_rows(b, dram, x, t->kv0, t->n_kv, t->key0, before)};
+    dag_view to[2] = {cache_rows(b, tile, x, 0, t->n_kv, 0, before)};
     if (scaled) {
-      from[1] = build_box3(b, dram_scale, t->kv0, t->n_kv, t->key0, loaded);
-      to[1] = build_box3(b, *scale, 0, t->n_kv, 0, loaded);
+      from[1] = build_box3(b, dram_scale, t->kv0, t->n_kv, t->key0, before);
+      to[1] = build_box3(b, *scale, 0, t->n_kv, 0, before);
     }
     build_emit(b, OP_LOAD_KV, build_name(b, "%c_cache%s", kind, label), DAG_NO_GROUP, from,
                operands, to, operands);
   }
   if (fresh_n == 0) return tile;
-  uint64_t row = t->key0 + loaded - past; /* of the step's new rows */
+  uint64_t row = t->key0 + before - past; /* of the step's new rows */
   columns k_rope = columns_one(b, t->k_rope);
   dag_view src =
       is_k ? columns_view(b, &k_rope, row, fresh_n, (t->kv0 - t->k_head0) * hd, t->n_kv * hd)
            : columns_view(b, t->v, t->seq * b->tokens + row, fresh_n, t->kv0 * hd, t->n_kv * hd);
-  dag_view fresh[2] = {build_box3(b, tile, 0, t->n_kv, loaded, fresh_n)};
-  dag_view home[2] = {build_box3(b, dram, t->kv0, t->n_kv, t->key0 + loaded, fresh_n)};
+  dag_view fresh[2] = {cache_rows(b, tile, x, 0, t->n_kv, before, fresh_n)};
+  dag_view home[2] = {cache_rows(b, dram, x, t->kv0, t->n_kv, t->key0 + before, fresh_n)};
   if (scaled) {
-    fresh[1] = build_box3(b, *scale, 0, t->n_kv, loaded, fresh_n);
-    home[1] = build_box3(b, dram_scale, t->kv0, t->n_kv, t->key0 + loaded, fresh_n);
+    fresh[1] = build_box3(b, *scale, 0, t->n_kv, before, fresh_n);
+    home[1] = build_box3(b, dram_scale, t->kv0, t->n_kv, t->key0 + before, fresh_n);
   }
-  build_emit(b, OP_KVAPPEND, build_name(b, "%c_append%s", kind, label),
+  bool in_place = x == SHIFTED && b->o->kv_dtype == b->o->act_dtype && !scaled;
+  build_emit(b, in_place ? OP_KVSHIFT : OP_KVAPPEND,
+             build_name(b, "%c_%s%s", kind, in_place ? "shift" : "append", label),
              is_k ? t->g.append_k : t->g.append_v, &src, 1, fresh, operands);
   build_emit(b, OP_STORE_KV, build_name(b, "%c_cache%s", kind, label), DAG_NO_GROUP, fresh,
              operands, home, operands);
@@ -148,11 +196,12 @@ static uint32_t rope(build *b, const chunk *t, const char *what, const columns *
   return y;
 }
 
-/* The part of a tile that query heads h .. h+n-1 read, its first `keys` keys. */
+/* The part of a tile, or of its scales, that query heads h .. h+n-1 read, its first `keys` keys. */
 static dag_view tile_part(const build *b, const chunk *t, uint32_t tile, uint64_t h, uint64_t n,
                           uint64_t keys) {
   uint64_t share = b->m->num_attention_heads / b->m->num_key_value_heads;
-  return build_box3(b, tile, h / share - t->kv0, n / share > 0 ? n / share : 1, 0, keys);
+  layout x = tile == t->k_tile ? layout_of(b, true) : BY_ROW;
+  return cache_rows(b, tile, x, h / share - t->kv0, n / share > 0 ? n / share : 1, 0, keys);
 }
 
 static dag_view new_view(build *b, const char *name, dtype dt, uint32_t rank, const uint64_t *dim) {

@@ -165,6 +165,21 @@ static uint64_t fitting_parts(const build *b, uint64_t parts, uint64_t operands_
   return more > 1 && parts <= n / more ? parts * more : parts;
 }
 
+/* The weights of a norm, whole, in SRAM. */
+static uint32_t norm_tile(build *b, const char *name, uint32_t home) {
+  const dag_tensor x = b->d->tensors[home];
+  pin_key key = {home, 0, x.dim[0], 0, 0};
+  uint32_t tile, none;
+  if (resident_weights(b) && pin_find(b, &key, &tile, &none)) return tile;
+  tile = dag_add_tensor(b->d, arena_printf(b->a, "%s[0:%" PRIu64 "]", name, x.dim[0]), DAG_SRAM,
+                        DAG_WEIGHT, (dtype)x.dtype, 1, x.dim);
+  dag_view from = dag_all(b->d, home), to = dag_all(b->d, tile);
+  build_emit(b, OP_LOAD_WEIGHT, name, DAG_NO_GROUP, &from, 1, &to, 1);
+  if (resident_weights(b) && pin_fits(b, dag_view_bytes(b->d, &to)))
+    pin_add(b, &key, tile, DAG_NO_TENSOR);
+  return tile;
+}
+
 uint32_t block_norm(build *b, const char *what, const columns *x, uint64_t row, uint64_t rows) {
   uint64_t C = b->m->hidden_size, x_B = dtype_bytes(b->o->act_dtype, rows * C);
   uint64_t parts = vector_parts(b, rows);
@@ -177,10 +192,7 @@ uint32_t block_norm(build *b, const char *what, const columns *x, uint64_t row, 
   dtype dt = build_integer(b->o->act_dtype) ? DT_BF16 : b->o->act_dtype;
   uint32_t w =
       build_home(b, arena_printf(b->a, "L%u.%s.weight", b->layer, what), DAG_WEIGHT, dt, 1, &C);
-  uint32_t tile = dag_add_tensor(b->d, arena_printf(b->a, "%s[0:%" PRIu64 "]", weight, C), DAG_SRAM,
-                                 DAG_WEIGHT, dt, 1, &C);
-  dag_view from = dag_all(b->d, w), to = dag_all(b->d, tile);
-  build_emit(b, OP_LOAD_WEIGHT, weight, DAG_NO_GROUP, &from, 1, &to, 1);
+  dag_view to = dag_all(b->d, norm_tile(b, weight, w));
   uint32_t y = build_act(b, name, rows, C);
   build_op(b);
   for (uint64_t p = 0; p < parts; p++) {

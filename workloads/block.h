@@ -5,7 +5,7 @@
  * their activations over in SRAM. With all layers, the input is gathered from the embedding table by token ids, and after the last
  * block come final norm and LM head for the last token of each sequence, and greedy sampling.
  *
- * Phases: decode (tokens after `past`), prefill (past 0), hybrid (a prefill of `tokens`, then `steps` decode steps of one
+ * Phases: decode (tokens after `past`; `steps` such steps, each after the one before), prefill (past 0), hybrid (a prefill of `tokens`, then `steps` decode steps of one
  * token; KV rows stored by one step are loaded by the next). In a hybrid run without the embedding, a step's output
  * stands for the next step's input.
  *
@@ -26,8 +26,16 @@
  * Attention: three-pass (scores, softmax in three tasks, weighted values), or flash: K and V in blocks that fit a piece, online
  * softmax (Dao et al. 2022), nothing of queries x keys beyond one task.
  *
- * KV cache in DRAM: (kv heads, rows, head_dim), one K and one V tensor a layer and sequence. A step loads the `past` rows into
- * tiles in SRAM, KVAppend copies the new rows behind them, and StoreKV writes the new rows back (smart-mask).
+ * KV cache: one K and one V tensor a layer and sequence, in DRAM. A step loads the `past` rows into tiles in SRAM, its new rows
+ * are put behind them, and StoreKV writes them back. How (kv.h has what each method costs):
+ *   smart-mask     K and V lie as (kv heads, rows, head_dim); KVAppend copies the new rows into the tile, at their place.
+ *   shift-pointer  As the buffers of a backend whose attention sees a fixed window of rows that moves on by a row a token. K lies
+ *                  transposed, (kv heads, head_dim + 1, rows + 1): row i of the window is what the pointer shows from row i of
+ *                  the buffer on; the new values stand at the end of each, which is the beginning of row i + 1, so token t of
+ *                  dimension i is at [i + 1][t]; KVAppend copies them there, value by value. V lies as (kv heads + 1, rows,
+ *                  head_dim), token t of head h at [h + 1][t], where the projection has put it: KVShift moves a pointer. Where the
+ *                  cache has another dtype than the activations V has to be converted, and KVAppend does it. In tensors, K
+ *                  that lies transposed has four dimensions, (1, kv heads, head_dim, rows).
  *
  * Integer dtypes: weights int8 carry one f32 scale a row, int4 one f16 per group of 32; an integer KV cache one f16 per token
  * and head. Norm weights are bf16 where activations are integers, else of the activations' dtype. */
@@ -62,6 +70,36 @@ typedef enum wl_fuse {
       WL_FUSE_COUNT
 } wl_fuse;
 
+#define WL_KV_UPDATES(X)                                                                           \
+  X(SMART_MASK, "smart-mask", "new K and V rows are copied to their place in the cache")           \
+  X(SHIFT_POINTER, "shift-pointer", "new K rows are copied; V's pointer moves, and no data")
+
+typedef enum wl_kv_update {
+#define X(id, name, text) WL_##id,
+  WL_KV_UPDATES(X)
+#undef X
+      WL_KV_UPDATE_COUNT
+} wl_kv_update;
+
+/* What stays in SRAM from step to step, of a run of several decode steps; a prefill before them leaves nothing but what it
+ * stored. Steps go round: every tile is used once a step, so whatever stays, its next use is a step away, and the best that
+ * can be done (Belady 1966) is to keep the same tiles throughout. Kept is what is used first and fits: K and V of whole
+ * layers, then tiles of weights in program order, as long as beside them SRAM holds what a step needs without, and two
+ * tiles for every engine. They are loaded in the first decode step. New K and V rows are appended to what stays, and are
+ * stored as well: DRAM has the whole cache at all times. */
+#define WL_RESIDENTS(X)                                                                            \
+  X(NONE, "none", "nothing")                                                                       \
+  X(WEIGHTS, "weights", "weights")                                                                 \
+  X(KV, "kv", "the KV cache")                                                                      \
+  X(ALL, "all", "the KV cache, then weights")
+
+typedef enum wl_resident {
+#define X(id, name, text) WL_RESIDENT_##id,
+  WL_RESIDENTS(X)
+#undef X
+      WL_RESIDENT_COUNT
+} wl_resident;
+
 enum { /* limits, named in messages */
   WL_FUSE_ROWS = 16,
   WL_LEAST_BLOCK_ROWS = 16,
@@ -79,6 +117,8 @@ typedef struct wl_options {
   wl_split split;
   bool flash;
   wl_fuse fuse;      /* SiLU(gate) * up and the residual sums join the linear layers before them */
+  wl_kv_update kv_update;
+  wl_resident resident;
   uint64_t tile_B;   /* the largest piece or tile of weights; 0: chosen from SRAM's size */
 } wl_options;
 
@@ -96,6 +136,14 @@ wl_options wl_defaults(void);
 /* WL_FUSE_COUNT where `name` is none. */
 wl_fuse wl_fuse_parse(const char *name);
 const char *wl_fuse_name(wl_fuse f);
+
+/* WL_RESIDENT_COUNT where `name` is none. */
+wl_resident wl_resident_parse(const char *name);
+const char *wl_resident_name(wl_resident r);
+
+/* WL_KV_UPDATE_COUNT where `name` is none. */
+wl_kv_update wl_kv_update_parse(const char *name);
+const char *wl_kv_update_name(wl_kv_update u);
 
 /* WL_SPLIT_COUNT where `name` is none. */
 wl_split wl_split_parse(const char *name);

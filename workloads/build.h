@@ -8,6 +8,7 @@
 
 typedef struct kv_cache {              /* of one layer: K and V of every sequence, in DRAM */
   uint32_t *k, *v, *k_scale, *v_scale; /* by sequence; scales only for an integer cache */
+  bool decided, stays;                 /* in SRAM from step to step */
 } kv_cache;
 
 /* How much is done at once; chosen by plan_chunks from SRAM's size. */
@@ -48,6 +49,10 @@ typedef struct build {
   uint32_t layer, step;
   bool first_block, last_block; /* of the step */
   bool again;                   /* the layers were all compiled before: caches and weights are there */
+  bool keeps;                   /* the step's tiles may stay for later steps, and earlier ones did */
+  struct pins *pins;            /* what stays so far */
+  uint64_t pin_left_B;          /* of the room for it */
+  uint64_t last_row;            /* cache rows when the run ends */
   cut_list ends;                /* the step's last linear layer, piece by piece */
   const char *prefix; /* "L3." or, in a run of several steps, "s2.L3." */
   uint32_t op_group;  /* the group of the op being emitted, under none and op */
@@ -96,6 +101,22 @@ uint32_t build_emit_at(build *b, op o, const char *name, uint32_t group, uint64_
 /* A tensor in DRAM that every step finds again by its name. */
 uint32_t build_home(build *b, const char *name, dag_role role, dtype dt, uint32_t rank,
                     const uint64_t *dim);
+
+/* ---- resident.c ---- */
+
+/* A tile: where it lies in DRAM. Of K and V, heads k .. k+kn-1 and rows from lo on. */
+typedef struct pin_key {
+  uint64_t home, lo, n, k, kn;
+} pin_key;
+
+void pins_new(build *b, uint64_t budget_B);
+/* The tile of that key, from an earlier step. */
+bool pin_find(const build *b, const pin_key *key, uint32_t *tensor, uint32_t *scale);
+/* May so many bytes stay? Then their room is taken. */
+bool pin_fits(build *b, uint64_t bytes);
+void pin_add(build *b, const pin_key *key, uint32_t tensor, uint32_t scale);
+bool resident_weights(const build *b);
+bool resident_kv(const build *b);
 
 /* ---- linear.c: y = x * W^T, streamed ---- */
 

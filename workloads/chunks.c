@@ -106,7 +106,9 @@ chunks chunks_plan(const build *b) {
   const model *m = b->m;
   const wl_options *o = b->o;
   uint64_t S = wl_work_bytes(b->target), rows = b->rows;
-  chunks c = {.piece_B = wl_piece_bytes(o, b->target), .keys = b->kv_rows};
+  /* what stays for later steps is cut as the last of them needs it */
+  uint64_t keys = b->keeps && resident_kv(b) ? b->last_row : b->kv_rows;
+  chunks c = {.piece_B = wl_piece_bytes(o, b->target), .keys = keys};
   c.fuse = o->fuse == WL_FUSE_ALL || (o->fuse == WL_FUSE_AUTO && rows >= WL_FUSE_ROWS);
   c.many = rows >= MANY_ROWS;
   if (rows <= FEW_ROWS && o->tile_B == 0) c.piece_B = at_most(c.piece_B, WL_FEW_ROWS_PIECE_B);
@@ -117,7 +119,7 @@ chunks chunks_plan(const build *b) {
   /* a flash block's K and V tile: a piece each */
   if (o->flash) {
     uint64_t key_B = at_least(dtype_bytes(o->kv_dtype, m->head_dim), 1);
-    c.keys = even(b->kv_rows, at_least(c.piece_B / key_B, 1));
+    c.keys = even(keys, at_least(c.piece_B / key_B, 1));
   }
   c.kv_heads = kv_heads(b, S, c.piece_B, c.keys);
   c.rows = attention_rows(b, &c);

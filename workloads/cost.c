@@ -32,7 +32,7 @@ static uint64_t views_bytes(const dag *d, const dag_view *v, size_t n) {
 }
 
 /* Arithmetic of a compute task. Scores and probabilities are (heads, T, N), cache tiles (kv heads,
- * N, head_dim). */
+ * N, head_dim), or of K (1, kv heads, head_dim, N): in both head_dim is dimension 2. */
 static void arithmetic(const dag *d, const dag_task *t, cost *c) {
   const dag_view *r = dag_reads(d, t), *w = dag_writes(d, t);
   uint64_t written = t->n_writes > 0 ? dag_view_elements(&w[0]) : 0;
@@ -59,6 +59,7 @@ static void arithmetic(const dag *d, const dag_task *t, cost *c) {
     c->vector_flops = 3 * written;
     break;
   case OP_KVAPPEND:
+  case OP_KVSHIFT:
     break;
   case OP_QK: {
     uint64_t H = w[0].len[0], T = w[0].len[1], N = w[0].len[2], hd = r[1].len[2];
@@ -86,7 +87,7 @@ static void arithmetic(const dag *d, const dag_task *t, cost *c) {
   case OP_FLASH_ACC:
   case OP_FLASH_OUT:
   case OP_FLASH_ACC_OUT: {
-    uint64_t T = r[0].len[0], hd = r[1].len[2], H = r[0].len[1] / hd, N = r[1].len[1];
+    uint64_t T = r[0].len[0], hd = r[1].len[2], H = r[0].len[1] / hd, N = r[2].len[1];
     uint64_t seen = H * block_pairs(T, N, t->pos, t->key);
     c->matrix_flops = 2 * 2 * hd * seen;
     c->vector_flops = 5 * seen; /* scale, maximum, subtract, exp, sum */
@@ -115,12 +116,18 @@ static void arithmetic(const dag *d, const dag_task *t, cost *c) {
   }
 }
 
+/* Nothing goes to another SRAM. */
+static bool stays(const dag *d, const dag_task *t) {
+  return d->tensors[dag_reads(d, t)->tensor].space == d->tensors[dag_writes(d, t)->tensor].space;
+}
+
 cost cost_of(const dag *d, uint32_t task) {
   const dag_task *t = &d->tasks[task];
   const dag_view *r = dag_reads(d, t);
   cost c = {.rate = tensor_dtype(d, &r[0])};
   if (op_kind_of((op)t->op) == OP_COMPUTE) {
     c.operand_B = views_bytes(d, r, (size_t)t->n_reads + t->n_writes);
+    if (t->op == OP_KVSHIFT && stays(d, t)) c.operand_B = 0;
     if (t->n_reads > 1) c.rate = wider(c.rate, tensor_dtype(d, &r[1]));
     arithmetic(d, t, &c);
   } else {
@@ -133,8 +140,32 @@ cost cost_of(const dag *d, uint32_t task) {
   return c;
 }
 
+/* What stays in SRAM from step to step. A scale tensor counts as what it is read with. */
+static void sum_resident(const dag *d, cost_totals *s) {
+  arena scratch = {0};
+  uint32_t *first = ARENA_NEW(&scratch, uint32_t, d->n_tensors); /* step + 1 */
+  bool *counted = ARENA_NEW(&scratch, bool, d->n_tensors);
+  for (uint32_t i = 0; i < d->n_tasks; i++) {
+    const dag_task *t = &d->tasks[i];
+    const dag_view *v = dag_reads(d, t);
+    bool kv = false;
+    for (uint32_t k = 0; k < (uint32_t)t->n_reads + t->n_writes; k++)
+      kv = kv || d->tensors[v[k].tensor].role == DAG_KV;
+    for (uint32_t k = 0; k < (uint32_t)t->n_reads + t->n_writes; k++) {
+      const dag_tensor *x = &d->tensors[v[k].tensor];
+      if (x->space == DAG_DRAM || x->role == DAG_ACT || counted[v[k].tensor]) continue;
+      if (first[v[k].tensor] == 0) first[v[k].tensor] = t->step + 1;
+      if (first[v[k].tensor] == t->step + 1) continue;
+      *(kv ? &s->resident_kv : &s->resident_weights) += dag_tensor_bytes(x);
+      counted[v[k].tensor] = true;
+    }
+  }
+  arena_free(&scratch);
+}
+
 cost_totals cost_sum(const dag *d) {
   cost_totals s = {0};
+  sum_resident(d, &s);
   for (uint32_t i = 0; i < d->n_tasks; i++) {
     const dag_task *t = &d->tasks[i];
     op_kind kind = op_kind_of((op)t->op);

@@ -5,10 +5,11 @@
  *   QK, PV  2*head_dim per head for each visible (query, key) pair; the query at position pos+t sees pos+t+1 keys
  *   FlashAttn[Acc][Out]  both, 4*head_dim
  * Vector FLOPs an element (exp and division count 1):
- *   RMSNorm 4, RoPE 3, Add 1, SiLUMul 5, KVAppend 0, QK 1 a visible pair (the scale), SoftmaxMax 1, SoftmaxExp 3
+ *   RMSNorm 4, RoPE 3, Add 1, SiLUMul 5, KVAppend and KVShift 0, QK 1 a visible pair (the scale), SoftmaxMax 1, SoftmaxExp 3
  *   (subtract, exp, sum), SoftmaxNorm 1, each of the last three a visible pair; FlashAttn 5 a visible pair, with Acc besides
  *   head_dim + 3 a query and head to rescale, with Out 1; MatMul...SiLU 5, ...RoPE 3, ...Add 1, as SiLUMul, RoPE and Add; ArgMax 1 a logit; Embed 1 where it applies a scale, else 0; Copy 0
- * Operand bytes: all SRAM views that a compute task reads or writes, whole, once each.
+ * Operand bytes: all SRAM views that a compute task reads or writes, whole, once each; KVShift: none, unless it reads one
+ * SRAM and writes another.
  * Transfer bytes: the views that a load, store or move copies; LoadEmbed: the rows that it writes. */
 #ifndef LS_COST_H
 #define LS_COST_H
@@ -31,6 +32,8 @@ typedef struct cost_totals {
   uint64_t matrix_flops, vector_flops;
   uint64_t dram_read, dram_write, weights, scales, kv_read, kv_write, spill;
   uint64_t moved; /* between SRAMs */
+  /* Bytes of SRAM tensors of weights, and of the KV cache, that tasks of several steps use; scales included. */
+  uint64_t resident_weights, resident_kv;
 } cost_totals;
 
 cost_totals cost_sum(const dag *d);

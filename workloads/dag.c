@@ -49,6 +49,7 @@ dag *dag_new(arena *a) {
                                .split = "",
                                .attention = "",
                                .kv_update = "",
+                               .resident = "",
                                .fuse = "",
                                .weight_dtype = DT_BF16,
                                .act_dtype = DT_BF16,

@@ -94,7 +94,7 @@ typedef struct dag_task {
 /* What was compiled, for reports and for the kernels' constants. Free text and numbers; a hand-written DAG may leave
  * all of it empty. */
 typedef struct dag_workload {
-  const char *model, *phase, *split, *attention, *kv_update, *fuse;
+  const char *model, *phase, *split, *attention, *kv_update, *fuse, *resident;
   uint64_t past, tokens, steps, batch, layers;
   dtype weight_dtype, act_dtype, kv_dtype;
   uint64_t head_dim;

@@ -19,20 +19,24 @@ static const char *const SIGNATURE[OP_COUNT] = {
     [OP_MATMUL_ADD] = "x(T,K) w(N,K) ?scales(N|N,G) residual(T,N) > y(T,N)",
     [OP_MATMUL_ROPE] = "x(T,K) w(C,K) ?scales(C|C,G) > y(T,C)",
     [OP_MATMUL_ACC_ROPE] = "x(T,K) w(C,K) ?scales(C|C,G) sum(T,C) > y(T,C)",
-    [OP_FLASH] = "q(T,C) k(m,N,d) v(m,N,d) ?scales(m,N|m,N,1) ?scales(m,N|m,N,1) > o(H,T,d) "
-                 "max(H,T) sum(H,T)",
-    [OP_FLASH_ACC] = "q(T,C) k(m,N,d) v(m,N,d) ?scales(m,N|m,N,1) ?scales(m,N|m,N,1) o(H,T,d) "
-                     "max(H,T) sum(H,T) > "
-                     "o(H,T,d) max(H,T) sum(H,T)",
-    [OP_FLASH_OUT] = "q(T,C) k(m,N,d) v(m,N,d) ?scales(m,N|m,N,1) ?scales(m,N|m,N,1) > y(T,C)",
-    [OP_FLASH_ACC_OUT] = "q(T,C) k(m,N,d) v(m,N,d) ?scales(m,N|m,N,1) ?scales(m,N|m,N,1) "
+    [OP_FLASH] =
+        "q(T,C) k(m,N,d|1,m,d,N) v(m,N,d) ?scales(m,N|m,N,1) ?scales(m,N|m,N,1) > o(H,T,d) "
+        "max(H,T) sum(H,T)",
+    [OP_FLASH_ACC] =
+        "q(T,C) k(m,N,d|1,m,d,N) v(m,N,d) ?scales(m,N|m,N,1) ?scales(m,N|m,N,1) o(H,T,d) "
+        "max(H,T) sum(H,T) > "
+        "o(H,T,d) max(H,T) sum(H,T)",
+    [OP_FLASH_OUT] =
+        "q(T,C) k(m,N,d|1,m,d,N) v(m,N,d) ?scales(m,N|m,N,1) ?scales(m,N|m,N,1) > y(T,C)",
+    [OP_FLASH_ACC_OUT] = "q(T,C) k(m,N,d|1,m,d,N) v(m,N,d) ?scales(m,N|m,N,1) ?scales(m,N|m,N,1) "
                          "o(H,T,d) max(H,T) sum(H,T) > y(T,C)",
     [OP_COPY] = "x(=) > y(=)",
     [OP_EMBED] = "rows(T,C) ?scales(T|T,G) > y(T,C)",
     [OP_ARGMAX] = "logits(T,N) > id(T,1)",
     [OP_ROPE] = "x(T,C) > y(T,C)",
-    [OP_KVAPPEND] = "rows(T,C) > tile(m,T,d) ?scales(m,T|m,T,1)",
-    [OP_QK] = "q(T,C) k(m,N,d) ?scales(m,N|m,N,1) > s(H,T,N)",
+    [OP_KVAPPEND] = "rows(T,C) > tile(m,T,d|1,m,d,T) ?scales(m,T|m,T,1)",
+    [OP_KVSHIFT] = "rows(T,C) > tile(m,T,d)",
+    [OP_QK] = "q(T,C) k(m,N,d|1,m,d,N) ?scales(m,N|m,N,1) > s(H,T,N)",
     [OP_SOFTMAX_MAX] = "s(H,T,N) > max(H,T)",
     [OP_SOFTMAX_EXP] = "s(H,T,N) max(H,T) > e(H,T,N) sum(H,T)",
     [OP_SOFTMAX_NORM] = "e(H,T,N) sum(H,T) > p(H,T,N)",
@@ -183,6 +187,7 @@ static int check_relations(const check *c, uint32_t task, const shapes *s) {
                         head_dim == 0 ? 2 : head_dim);
     return t->op == OP_ROPE ? ERR_OK : check_weight_scales(c, task);
   case OP_KVAPPEND:
+  case OP_KVSHIFT:
     if (C != m * d)
       return check_fail(c, task, "%" PRIu64 " columns are not %" PRIu64 " heads of %" PRIu64, C, m,
                         d);

@@ -37,6 +37,7 @@ static void write_workload(jw *w, const dag_workload *x) {
   jw_str(w, "attention", x->attention);
   jw_str(w, "kv_update", x->kv_update);
   jw_str(w, "fuse", x->fuse);
+  jw_str(w, "resident", x->resident);
   jw_end(w);
 }
 

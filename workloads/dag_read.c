@@ -171,6 +171,7 @@ static int read_workload(const reader *r, const json *obj) {
       get_text(r, obj, ctx, "attention", false, &x->attention) ||
       get_text(r, obj, ctx, "kv_update", false, &x->kv_update) ||
       get_text(r, obj, ctx, "fuse", false, &x->fuse) ||
+      get_text(r, obj, ctx, "resident", false, &x->resident) ||
       read_dtype(r, obj, "weight_dtype", &x->weight_dtype) ||
       read_dtype(r, obj, "act_dtype", &x->act_dtype) ||
       read_dtype(r, obj, "kv_dtype", &x->kv_dtype))

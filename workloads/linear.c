@@ -73,8 +73,17 @@ static size_t load_tile(build *b, const linear *l, const tile *t, const char *te
                           ? arena_printf(b->a, "[%" PRIu64 ":%" PRIu64 "]", t->lo, t->lo + t->n)
                           : arena_printf(b->a, "[%" PRIu64 ":%" PRIu64 ",%" PRIu64 ":%" PRIu64 "]",
                                          t->lo, t->lo + t->n, t->k, t->k + t->kn);
-  uint32_t tensor = dag_add_tensor(b->d, arena_printf(b->a, "%s.weight%s", l->name, place),
-                                   DAG_SRAM, DAG_WEIGHT, w, 2, (uint64_t[]){t->n, t->kn});
+  pin_key key = {l->weight, t->lo, t->n, t->k, t->kn};
+  uint32_t tensor, scale = DAG_NO_TENSOR;
+  if (resident_weights(b) && pin_find(b, &key, &tensor, &scale)) {
+    operand[0] = dag_all(b->d, tensor);
+    if (scale == DAG_NO_TENSOR) return 1;
+    if (w == DT_INT8) *t->kept = scale;
+    operand[1] = dag_all(b->d, scale);
+    return 2;
+  }
+  tensor = dag_add_tensor(b->d, arena_printf(b->a, "%s.weight%s", l->name, place), DAG_SRAM,
+                          DAG_WEIGHT, w, 2, (uint64_t[]){t->n, t->kn});
   dag_view from[2] = {build_box2(b, l->weight, t->lo, t->n, t->k, t->kn)},
            to[2] = {dag_all(b->d, tensor)};
   size_t operands = 1, loads = 1;
@@ -82,20 +91,24 @@ static size_t load_tile(build *b, const linear *l, const tile *t, const char *te
     bool keep = w == DT_INT8; /* one scale a row serves every inner chunk */
     if (!keep || *t->kept == DAG_NO_TENSOR) {
       uint64_t first = w == DT_INT4 ? t->k / 32 : 0, cols = scale_cols(w, t->kn);
-      uint32_t s = dag_add_tensor(b->d, arena_printf(b->a, "%s.scale%s", l->name, place), DAG_SRAM,
-                                  DAG_SCALE, scale_dtype(w), 2, (uint64_t[]){t->n, cols});
+      scale = dag_add_tensor(b->d, arena_printf(b->a, "%s.scale%s", l->name, place), DAG_SRAM,
+                             DAG_SCALE, scale_dtype(w), 2, (uint64_t[]){t->n, cols});
       from[1] = build_box2(b, l->scale, t->lo, t->n, first, cols);
-      to[1] = dag_all(b->d, s);
-      if (keep) *t->kept = s;
+      to[1] = dag_all(b->d, scale);
+      if (keep) *t->kept = scale;
       loads = 2;
     } else {
-      to[1] = dag_all(b->d, *t->kept);
+      scale = *t->kept;
+      to[1] = dag_all(b->d, scale);
     }
     operands = 2;
   }
   build_emit(b, OP_LOAD_WEIGHT, arena_printf(b->a, "%s.weight%s", l->name, text), DAG_NO_GROUP,
              from, loads, to, loads);
   operand[0] = to[0], operand[1] = to[1];
+  uint64_t bytes = dag_view_bytes(b->d, &to[0]);
+  if (operands > 1) bytes += dag_view_bytes(b->d, &to[1]);
+  if (resident_weights(b) && pin_fits(b, bytes)) pin_add(b, &key, tensor, scale);
   return operands;
 }
 

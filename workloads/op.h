@@ -9,6 +9,7 @@
  *   MatMul[Acc]RoPE  RoPE of what MatMul[Acc] has, whole heads                    reads as without RoPE   writes y
  *   RoPE         rotates pairs of each head by position (task.pos + t)          reads x             writes y
  *   KVAppend     copies new rows into the cache tile behind the past ones       reads k or v        writes tile
+ *   KVShift      the same rows, which already lie where the tile goes on: a pointer moves, no data   reads v   writes tile
  *   QK           s[h,t,j] = q[t,h,:] . k[h/g,j,:] / sqrt(head_dim), causal      reads q, k tile     writes s
  *   SoftmaxMax   m[h,t] = max_j s[h,t,j] over visible j                         reads s             writes m
  *   SoftmaxExp   e[h,t,j] = exp(s - m), l[h,t] = sum_j e                        reads s, m          writes e, l
@@ -47,6 +48,7 @@ typedef enum op_kind { OP_COMPUTE, OP_LOAD, OP_STORE, OP_MOVE, OP_KIND_COUNT } o
   X(MATMUL_ACC_ROPE, "MatMulAccRoPE", OP_COMPUTE, "matmul", "its last part, rotated at once")         \
   X(ROPE, "RoPE", OP_COMPUTE, "vector", "rotary position embedding of queries or keys")            \
   X(KVAPPEND, "KVAppend", OP_COMPUTE, "vector", "copies new K or V rows into the cache tile")      \
+  X(KVSHIFT, "KVShift", OP_COMPUTE, "vector", "new V rows are the tile's next: its pointer moves") \
   X(QK, "QK", OP_COMPUTE, "matmul", "attention scores: dot products of queries with keys, scaled") \
   X(SOFTMAX_MAX, "SoftmaxMax", OP_COMPUTE, "vector", "softmax pass 1: maximum of each row")        \
   X(SOFTMAX_EXP, "SoftmaxExp", OP_COMPUTE, "vector", "softmax pass 2: exp(s - max) and its sum")   \

@@ -287,6 +287,13 @@ static uint64_t lean_B(const dag *in, uint64_t peak) {
   return lean;
 }
 
+uint64_t wl_peak_B(const dag *d) {
+  arena scratch = {0};
+  uint64_t peak = peak_B(d, &scratch);
+  arena_free(&scratch);
+  return peak;
+}
+
 dag *wl_spill(dag *in, uint64_t sram_B, uint64_t reserve_B, arena *a) {
   arena scratch = {0};
   uint64_t peak = peak_B(in, &scratch), traffic;

@@ -18,6 +18,9 @@
 
 #include "workloads/dag.h"
 
+/* The most bytes in SRAM at a time when the tasks run one by one. */
+uint64_t wl_peak_B(const dag *d);
+
 dag *wl_spill(dag *in, uint64_t sram_B, uint64_t reserve_B, arena *a);
 
 #endif

@@ -51,6 +51,38 @@ const char *wl_fuse_name(wl_fuse f) {
   return FUSE_NAME[f];
 }
 
+static const char *const KV_UPDATE_NAME[WL_KV_UPDATE_COUNT] = {
+#define X(id, name, text) [WL_##id] = name,
+    WL_KV_UPDATES(X)
+#undef X
+};
+
+wl_kv_update wl_kv_update_parse(const char *name) {
+  for (int u = 0; u < WL_KV_UPDATE_COUNT; u++)
+    if (strcmp(KV_UPDATE_NAME[u], name) == 0) return (wl_kv_update)u;
+  return WL_KV_UPDATE_COUNT;
+}
+
+const char *wl_kv_update_name(wl_kv_update u) {
+  return KV_UPDATE_NAME[u];
+}
+
+static const char *const RESIDENT_NAME[WL_RESIDENT_COUNT] = {
+#define X(id, name, text) [WL_RESIDENT_##id] = name,
+    WL_RESIDENTS(X)
+#undef X
+};
+
+wl_resident wl_resident_parse(const char *name) {
+  for (int r = 0; r < WL_RESIDENT_COUNT; r++)
+    if (strcmp(RESIDENT_NAME[r], name) == 0) return (wl_resident)r;
+  return WL_RESIDENT_COUNT;
+}
+
+const char *wl_resident_name(wl_resident r) {
+  return RESIDENT_NAME[r];
+}
+
 int wl_dtype_parse(const char *text, dtype *weight, dtype *act, dtype *kv, err *e) {
   static const struct {
     const char *name;
@@ -98,6 +130,16 @@ static bool hybrid(const wl_options *o) {
   return strcmp(o->phase, "hybrid") == 0;
 }
 
+/* The names of a run of several steps begin with the step's. */
+static bool several(const wl_options *o) {
+  return hybrid(o) || o->steps > 1;
+}
+
+/* Rows of the cache when the run ends. */
+static uint64_t last_row(const wl_options *o) {
+  return hybrid(o) ? o->tokens + o->steps : o->past + o->tokens * o->steps;
+}
+
 static int check_options(const model *m, const wl_options *o, const wl_target *t, err *e) {
   bool decode = strcmp(o->phase, "decode") == 0;
   if (!decode && o->past != 0)
@@ -110,18 +152,29 @@ static int check_options(const model *m, const wl_options *o, const wl_target *t
                    "tokens is %" PRIu64 " and batch is %" PRIu64
                    "; tokens must be at least 1 and batch from 1 to %d",
                    o->tokens, o->batch, WL_MAX_BATCH);
-  if (o->steps < 1 || (o->steps > 1 && !hybrid(o)))
+  if (o->steps < 1 || (o->steps > 1 && !hybrid(o) && !decode))
     return err_set(e, ERR_BAD,
                    "steps is %" PRIu64
-                   " in phase %s; --steps goes with --phase hybrid, and is at least 1",
+                   " in phase %s; --steps goes with --phase decode or hybrid, and is at least 1",
                    o->steps, o->phase);
-  uint64_t rows = hybrid(o) ? o->steps : 0;
+  if (decode && o->all && o->steps > 1 && o->tokens > 1)
+    return err_set(e, ERR_BAD,
+                   "a step samples one token of each sequence, but the next is to take %" PRIu64
+                   "; with --layers all and --steps leave --tokens at 1",
+                   o->tokens);
   if (o->past > MODEL_MAX_POSITION || o->tokens > MODEL_MAX_POSITION ||
-      o->steps > MODEL_MAX_POSITION || o->past + o->tokens + rows > m->max_position_embeddings)
+      o->steps > MODEL_MAX_POSITION || last_row(o) > m->max_position_embeddings)
+    return err_set(e, ERR_BAD,
+                   "past %" PRIu64 " + tokens %" PRIu64 "%s is beyond the %" PRIu64
+                   " positions of model '%s'",
+                   o->past, o->tokens, several(o) ? ", in all steps," : "",
+                   m->max_position_embeddings, m->name);
+  if (o->resident != WL_RESIDENT_NONE && t->pad_B > 0)
     return err_set(
         e, ERR_BAD,
-        "past %" PRIu64 " + tokens %" PRIu64 "%s is beyond the %" PRIu64 " positions of model '%s'",
-        o->past, o->tokens, rows > 0 ? " + steps" : "", m->max_position_embeddings, m->name);
+        "--resident %s keeps tiles in the SRAM that engines share, but this platform has "
+        "scratchpads; leave it out, or use a platform without",
+        wl_resident_name(o->resident));
   if (o->all && (o->first_layer != 0 || o->layers != m->num_hidden_layers))
     return err_set(e, ERR_BAD, "layers all begins at layer 0, but --layer is %" PRIu64,
                    o->first_layer);
@@ -142,7 +195,8 @@ static void describe(dag *d, const model *m, const wl_options *o) {
                                .phase = o->phase,
                                .split = wl_split_name(o->split),
                                .attention = o->flash ? "flash" : "three-pass",
-                               .kv_update = "smart-mask",
+                               .kv_update = wl_kv_update_name(o->kv_update),
+                               .resident = wl_resident_name(o->resident),
                                .fuse = wl_fuse_name(o->fuse),
                                .past = o->past,
                                .tokens = o->tokens,
@@ -312,7 +366,7 @@ static void store_output(run *r, uint32_t home, const columns *x) {
  * the first token of a block where the step has several. */
 static void set_layer(run *r, const char *what) {
   build *b = &r->b;
-  const char *s = hybrid(b->o) ? arena_printf(b->a, "s%u.", b->step) : "";
+  const char *s = several(b->o) ? arena_printf(b->a, "s%u.", b->step) : "";
   if (b->tokens < r->seq_rows) s = arena_printf(b->a, "%st%" PRIu64 ".", s, r->token0);
   b->prefix =
       *what != 0 ? arena_printf(b->a, "%s%s", s, what) : arena_printf(b->a, "%sL%u.", s, b->layer);
@@ -335,8 +389,7 @@ static int compile_layers(run *r, columns *x, err *e) {
   for (uint64_t l = 0; l < o->layers; l++) {
     b->layer = (uint32_t)(o->first_layer + l);
     set_layer(r, "");
-    if (!b->again)
-      attention_cache(b, &b->cache[b->layer], o->past + o->tokens + (hybrid(o) ? o->steps : 0));
+    if (!b->again) attention_cache(b, &b->cache[b->layer], b->last_row);
     b->first_block = l == 0;
     b->last_block = l + 1 == o->layers && !o->all;
     *x = block(b, x);
@@ -373,10 +426,13 @@ static void make_prompt(run *r) {
 static int compile_step(run *r, uint64_t step, err *e) {
   build *b = &r->b;
   const wl_options *o = b->o;
-  uint64_t past = step == 0 ? o->past : o->tokens + step - 1, C = b->m->hidden_size;
+  bool after_prefill = hybrid(o) && step > 0;
+  uint64_t past = after_prefill ? o->tokens + step - 1 : o->past + step * o->tokens;
+  uint64_t C = b->m->hidden_size;
   b->step = (uint32_t)step;
   b->layer = (uint32_t)o->first_layer;
-  r->seq_rows = step == 0 ? o->tokens : 1;
+  b->keeps = several(o) && (after_prefill || !hybrid(o));
+  r->seq_rows = after_prefill ? 1 : o->tokens;
   if (step == 0) make_prompt(r);
   uint64_t block = wl_block_tokens(b->m, o, b->target, r->seq_rows);
   uint32_t output = DAG_NO_TENSOR;
@@ -410,8 +466,9 @@ static void make_tables(run *r) {
   r->head = linear_new(b, "lm_head", C, V, tied ? r->table : DAG_NO_TENSOR, r->table_scale);
 }
 
-int wl_compile(const model *m, const wl_options *o, const wl_target *t, dag **d, arena *a, err *e) {
-  if (check_options(m, o, t, e)) return e->status;
+/* The DAG, with up to pin_B of tiles that stay. */
+static dag *compile(const model *m, const wl_options *o, const wl_target *t, uint64_t pin_B,
+                    arena *a, err *e) {
   run r = {.b = {.m = m,
                  .o = o,
                  .target = t,
@@ -419,16 +476,39 @@ int wl_compile(const model *m, const wl_options *o, const wl_target *t, dag **d,
                  .a = a,
                  .parts = o->split >= WL_HEAD ? t->engines : 1,
                  .q_cols = m->num_attention_heads * m->head_dim,
-                 .kv_cols = m->num_key_value_heads * m->head_dim}};
+                 .kv_cols = m->num_key_value_heads * m->head_dim,
+                 .last_row = last_row(o)}};
   build *b = &r.b;
   describe(b->d, m, o);
+  pins_new(b, pin_B);
   b->cache = ARENA_NEW(a, kv_cache, m->num_hidden_layers);
   if (o->all) make_tables(&r);
-  uint64_t steps = hybrid(o) ? o->steps + 1 : 1;
+  uint64_t steps = hybrid(o) ? o->steps + 1 : o->steps;
   for (uint64_t s = 0; s < steps; s++)
-    if (compile_step(&r, s, e)) return e->status;
-  uint64_t reserve =
-      b->parts * wl_piece_bytes(o, t); /* a tile beside the one in work, on every engine */
-  *d = wl_spill(b->d, t->sram_B, reserve, a);
-  return ERR_OK;
+    if (compile_step(&r, s, e)) return NULL;
+  /* room for a tile beside the one in work, on every engine */
+  return wl_spill(b->d, t->sram_B, b->parts * wl_piece_bytes(o, t), a);
+}
+
+/* What may stay: the SRAM that the run leaves free when it keeps nothing, but for two tiles an
+ * engine. */
+static int pin_budget(const model *m, const wl_options *o, const wl_target *t, uint64_t *bytes,
+                      err *e) {
+  *bytes = 0;
+  if (o->resident == WL_RESIDENT_NONE || !several(o)) return ERR_OK;
+  arena scratch = {0};
+  const dag *d = compile(m, o, t, 0, &scratch, e);
+  if (d != NULL) {
+    uint64_t held = wl_peak_B(d), reserve = 2 * t->engines * wl_piece_bytes(o, t);
+    if (t->sram_B > held + reserve) *bytes = t->sram_B - held - reserve;
+  }
+  arena_free(&scratch);
+  return d == NULL ? e->status : ERR_OK;
+}
+
+int wl_compile(const model *m, const wl_options *o, const wl_target *t, dag **d, arena *a, err *e) {
+  uint64_t pin_B;
+  if (check_options(m, o, t, e) || pin_budget(m, o, t, &pin_B, e)) return e->status;
+  *d = compile(m, o, t, pin_B, a, e);
+  return *d == NULL ? e->status : ERR_OK;
 }
