@@ -16,11 +16,12 @@
  *     change nothing, so that size is the first candidate.
  *   - A first candidate within 0.3 % of its lower bound, with nothing spilled or loaded twice, is
  *     taken at once: candidates so close count as equal.
+ *   - With --tile-bytes nothing is simulated: the candidate of two octaves and a half that moves the
+ *     fewest bytes between DRAM and SRAM is taken, the larger one where two move the same.
  *
  * The compiled DAG does not depend on scheduler or prefetch. The rules' own choice for the whole
- * SRAM stands, and nothing is simulated, where --tile-bytes is given, tiles stay between steps
- * (--resident), or the platform has scratchpads; and where no candidate can run, so that the refusal
- * names the real capacity. */
+ * SRAM stands, and nothing is simulated, where tiles stay between steps (--resident), or the platform
+ * has scratchpads; and where no candidate can run, so that the refusal names the real capacity. */
 #ifndef LS_DESIGN_H
 #define LS_DESIGN_H
 
