@@ -341,7 +341,8 @@ columns block(build *b, const columns *x) {
   columns k = linear_all(b, "k_proj", rope_k ? "k_rope" : "k_proj", &n1, C, b->kv_cols, cuts,
                          n_cuts, rope_k ? FUSED_ROPE : FUSED_NOTHING, b->first_block);
   columns v =
-      linear_all(b, "v_proj", "v_proj", &n1, C, b->kv_cols, cuts, n_cuts, FUSED_NOTHING, false);
+      linear_all(b, "v_proj", "v_proj", &n1, C, b->kv_cols, cuts, n_cuts, FUSED_NOTHING,
+                         b->first_block);
   columns heads = attention(b, &q, &k, &v, rope_q, rope_k);
   columns r1 = output_sum(b, &heads, x);
   columns n2 = columns_one(b, block_norm(b, "ffn_norm", &r1, 0, b->rows));

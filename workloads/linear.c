@@ -194,8 +194,19 @@ static uint64_t inner(const build *b, const linear_range *r) {
   return k < r->kn ? (k + 31) / 32 * 32 : k;
 }
 
-/* The tiles that the engines wait for when a step with many rows begins: in so many inner parts. */
-enum { RAMP_PARTS = 4 };
+/* The tiles that the engines wait for when a step with many rows begins: in so many inner parts, the
+ * first two small, each of the others as long as all before it. */
+enum { RAMP_PARTS = 3 };
+
+/* Where the inner dimension is cut, from 0 to r->kn; returns into how many parts. */
+static uint64_t cut_inner(build *b, const linear_range *r, uint64_t kn, uint64_t **bound) {
+  bool ramps = r->ramp_up && b->c.many && kn == r->kn && kn >= 32 << RAMP_PARTS;
+  uint64_t n = ramps ? RAMP_PARTS : (r->kn + kn - 1) / kn, *at = ARENA_NEW(b->a, uint64_t, n + 1);
+  for (uint64_t k = 1; k < n; k++) at[k] = ramps ? (kn >> (n - k)) / 32 * 32 : k * kn;
+  at[n] = r->kn;
+  *bound = at;
+  return n;
+}
 
 void linear_run(build *b, linear *l, const linear_range *r) {
   dtype w = b->o->weight_dtype;
@@ -205,9 +216,7 @@ void linear_run(build *b, linear *l, const linear_range *r) {
   if (r->first) l->fit = b->c.piece_B / row_B > 0 ? b->c.piece_B / row_B : 1;
   uint64_t unit = unit_of(b, r), units = r->n / unit;
   l->fit = l->fit < unit ? unit : l->fit / unit * unit;
-  if (r->ramp_up && b->c.many && kn >= RAMP_PARTS * 32)
-    kn = (kn / 32 + RAMP_PARTS - 1) / RAMP_PARTS * 32;
-  uint64_t k_pieces = (r->kn + kn - 1) / kn;
+  uint64_t *bound, k_pieces = cut_inner(b, r, kn, &bound);
   cut_list *part = ARENA_NEW(b->a, cut_list, l->parts);
   size_t most = 0;
   for (uint32_t p = 0; p < l->parts; p++) {
@@ -235,12 +244,11 @@ void linear_run(build *b, linear *l, const linear_range *r) {
     for (uint64_t k = 0; k < k_pieces; k++)
       for (uint32_t p = 0; p < l->parts; p++) {
         if (i >= part[p].n) continue;
-        uint64_t left = r->kn - k * kn;
         tile t = {.part = p,
                   .lo = part[p].at[i].lo,
                   .n = part[p].at[i].n,
-                  .k = r->k0 + k * kn,
-                  .kn = left < kn ? left : kn,
+                  .k = r->k0 + bound[k],
+                  .kn = bound[k + 1] - bound[k],
                   .piece = i,
                   .pieces = part[p].n,
                   .k_piece = k,

@@ -7,6 +7,9 @@
  * time after its inputs. SRAM's size is not modelled: the machine's admission sees to it. To stay
  * linear, an engine remembers only its GAPS latest gaps. */
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "sim/policy.h"
 
@@ -30,6 +33,8 @@ typedef struct heft {
   uint32_t channels;
   uint32_t *group_engine, *stack;
   bool alike; /* engines differ in nothing: one estimate serves all */
+  uint32_t *timed; /* transfers timed since the last task was placed */
+  size_t n_timed;
 } heft;
 
 /* Times a transfer whose inputs are timed. A load follows the loads before it on the link. */
@@ -43,6 +48,7 @@ static void time_transfer(heft *h, uint32_t u, double from) {
     h->link_free_s = from + fmax(flow, x.alone_s / h->channels);
   }
   h->finish[u] = from + x.alone_s;
+  h->timed[h->n_timed++] = u;
 }
 
 /* When the task's inputs are there; times the transfers that nobody needed before, depth first. */
@@ -106,31 +112,88 @@ static void occupy(lane *l, double start, double dur, int slot) {
   l->free_s = start + dur;
 }
 
-static void place(heft *h, uint32_t t, pol_plan *plan) {
+typedef struct choice {
+  uint32_t engine;
+  double start, dur, end;
+  int slot;
+} choice;
+
+/* The engine that ends the task first, with the transfers that it needs timed. */
+static choice choose(heft *h, uint32_t t) {
   const dag *d = h->in->dag;
   const platform *p = h->in->plat;
-  double from = inputs_there(h, t);
+  double from = inputs_there(h, t), dur = 0;
   cost c = cost_of(d, t);
-  uint32_t g = d->tasks[t].group, best = 0, lo = 0, hi = (uint32_t)p->n_engines;
+  uint32_t g = d->tasks[t].group, lo = 0, hi = (uint32_t)p->n_engines;
   if (g != DAG_NO_GROUP && h->group_engine[g] != POL_ANY) lo = h->group_engine[g], hi = lo + 1;
-  double best_start = 0, best_dur = 0, best_end = INFINITY, dur = 0;
   while (!pol_may_run(h->in, t, lo)) lo++;
-  best = lo;
-  int best_slot = -1;
+  choice best = {.engine = lo, .end = INFINITY, .slot = -1};
   for (uint32_t e = lo; e < hi; e++) {
     if (!pol_may_run(h->in, t, e)) continue;
     if (e == lo || !h->alike) dur = est_compute(p, d, t, &c, e).alone_s;
     int slot;
     double s = earliest(&h->lanes[e], from, dur, &slot);
-    bool tie = s + dur == best_end && h->lanes[e].free_s < h->lanes[best].free_s;
-    if (s + dur < best_end || tie)
-      best = e, best_start = s, best_dur = dur, best_end = s + dur, best_slot = slot;
+    bool tie = s + dur == best.end && h->lanes[e].free_s < h->lanes[best.engine].free_s;
+    if (s + dur < best.end || tie) best = (choice){e, s, dur, s + dur, slot};
   }
-  occupy(&h->lanes[best], best_start, best_dur, best_slot);
-  if (g != DAG_NO_GROUP) h->group_engine[g] = best;
-  plan->engine[t] = best;
-  h->start[t] = best_start;
-  h->finish[t] = best_end;
+  return best;
+}
+
+static void place(heft *h, uint32_t t, const choice *c, pol_plan *plan) {
+  uint32_t g = h->in->dag->tasks[t].group;
+  occupy(&h->lanes[c->engine], c->start, c->dur, c->slot);
+  if (g != DAG_NO_GROUP) h->group_engine[g] = c->engine;
+  plan->engine[t] = c->engine;
+  h->start[t] = c->start;
+  h->finish[t] = c->end;
+  h->n_timed = 0;
+}
+
+static void forget(heft *h, double link_free_s) {
+  while (h->n_timed > 0) h->finish[h->timed[--h->n_timed]] = -1;
+  h->link_free_s = link_free_s;
+}
+
+/* Are all compute tasks that it needs placed? */
+static bool placed_before(heft *h, uint32_t t) {
+  const dag *d = h->in->dag;
+  size_t depth = 0;
+  h->stack[depth++] = t;
+  while (depth > 0) {
+    const dag_task *u = &d->tasks[h->stack[--depth]];
+    for (uint32_t i = 0; i < u->n_deps; i++) {
+      uint32_t w = dag_deps(d, u)[i];
+      if (h->finish[w] >= 0) continue;
+      if (op_kind_of((op)d->tasks[w].op) == OP_COMPUTE) return false;
+      h->stack[depth++] = w;
+    }
+  }
+  return true;
+}
+
+enum { WINDOW = 64 };
+
+/* The task at order[i], or one behind it that an engine can run without waiting, while order[i] would wait for its loads. */
+static size_t next_of(heft *h, const uint32_t *order, size_t i, size_t n, choice *c) {
+  double link = h->link_free_s;
+  *c = choose(h, order[i]);
+  double idle = c->start - h->lanes[c->engine].free_s;
+  if (getenv("DBG") && i < 60) fprintf(stderr, "%s eng %u start %.1f free %.1f link %.1f slot %d\n", h->in->dag->tasks[order[i]].name, c->engine, c->start*1e6, h->lanes[c->engine].free_s*1e6, link*1e6, c->slot);
+  if (idle <= 1e-6 || c->slot >= 0 || link >= h->lanes[c->engine].free_s) return i;
+  for (size_t k = i + 1; k < n && k < i + WINDOW; k++) {
+    if (!placed_before(h, order[k])) continue;
+    uint32_t g = h->in->dag->tasks[order[k]].group;
+    if (g != DAG_NO_GROUP && h->group_engine[g] != POL_ANY && h->group_engine[g] != c->engine) continue;
+    forget(h, link);
+    choice x = choose(h, order[k]);
+    if (x.engine == c->engine && x.start - h->lanes[x.engine].free_s < 0.2 * idle) {
+      *c = x;
+      return k;
+    }
+  }
+  forget(h, link);
+  *c = choose(h, order[i]);
+  return i;
 }
 
 static int plan_heft(const pol_input *in, pol_plan *plan, arena *a, err *e) {
@@ -141,6 +204,7 @@ static int plan_heft(const pol_input *in, pol_plan *plan, arena *a, err *e) {
   h.lanes = ARENA_NEW(&scratch, lane, in->plat->n_engines);
   h.start = ARENA_NEW(&scratch, double, d->n_tasks);
   h.finish = ARENA_NEW(&scratch, double, d->n_tasks);
+  h.timed = ARENA_NEW(&scratch, uint32_t, d->n_tasks + 1);
   h.stack = ARENA_NEW(&scratch, uint32_t, d->n_tasks + 1);
   h.group_engine = ARENA_NEW(&scratch, uint32_t, d->n_groups + 1);
   for (uint32_t g = 0; g < d->n_groups; g++) h.group_engine[g] = POL_ANY;
@@ -150,7 +214,14 @@ static int plan_heft(const pol_input *in, pol_plan *plan, arena *a, err *e) {
   double *key = pol_upward_rank(in, &scratch);
   for (uint32_t t = 0; t < d->n_tasks; t++) key[t] = -key[t];
   pol_sort(plan->order, plan->n_order, key);
-  for (size_t i = 0; i < plan->n_order; i++) place(&h, plan->order[i], plan);
+  for (size_t i = 0; i < plan->n_order; i++) {
+    choice c;
+    size_t k = next_of(&h, plan->order, i, plan->n_order, &c);
+    uint32_t t = plan->order[k];
+    memmove(plan->order + i + 1, plan->order + i, (k - i) * sizeof *plan->order);
+    plan->order[i] = t;
+    place(&h, t, &c, plan);
+  }
   /* each engine runs its tasks by planned start; that order is topological, as a task starts after
    * its inputs end */
   pol_sort(plan->order, plan->n_order, h.start);
