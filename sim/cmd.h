@@ -12,6 +12,7 @@
 int cmd_run(const cli *c, arena *a, err *e);
 int cmd_simulate(const cli *c, arena *a, err *e);
 int cmd_compile(const cli *c, arena *a, err *e);
+int cmd_verify(const cli *c, arena *a, err *e);
 int cmd_inspect(const cli *c, arena *a, err *e);
 int cmd_models(const cli *c, arena *a, err *e);
 int cmd_schedulers(const cli *c, arena *a, err *e);
@@ -24,6 +25,12 @@ ERR_CHECK int cmd_load_platform(const cli *c, platform *p, arena *a, err *e);
 /* Reads --model and compiles the step that the options describe for this platform. The DAG is
  * checked. */
 ERR_CHECK int cmd_compile_dag(const cli *c, const platform *p, dag **d, arena *a, err *e);
+
+/* The same in parts, for a model that is there: the options, with the contract's defaults; and the
+ * compilation. */
+ERR_CHECK int cmd_workload(const cli *c, const model *m, wl_options *o, err *e);
+ERR_CHECK int cmd_compile_model(const model *m, const wl_options *o, const platform *p, dag **d,
+                                arena *a, err *e);
 
 /* --dtype and --kv-dtype; sets nothing else. */
 ERR_CHECK int cmd_dtypes(const cli *c, wl_options *o, err *e);
@@ -54,6 +61,9 @@ typedef struct cmd_files {
   const char *path[CMD_FILE_COUNT];
   bool to_stdout; /* one of them goes there */
 } cmd_files;
+
+/* Do two paths name one file? Where it does not exist yet, its folder and name decide. */
+bool cmd_same_file(const char *a, const char *b, arena *mem);
 
 /* Refuses one path given twice, and a path that is also an input. */
 ERR_CHECK int cmd_files_open(const cli *c, cmd_files *f, arena *a, err *e);

@@ -23,8 +23,7 @@ static bool is_plain_file(const char *path) {
   return stat(path, &st) != 0 || S_ISREG(st.st_mode);
 }
 
-/* Do two paths name one file? Where it does not exist yet, its folder and name decide. */
-static bool same_file(const char *a, const char *b, arena *mem) {
+bool cmd_same_file(const char *a, const char *b, arena *mem) {
   if (is_stdout(a) || is_stdout(b)) return is_stdout(a) && is_stdout(b);
   if (!is_plain_file(a) || !is_plain_file(b)) return false;
   if (strcmp(a, b) == 0) return true;
@@ -44,13 +43,13 @@ static int check_paths(const cli *c, const cmd_files *f, arena *a, err *e) {
     if (f->path[i] == NULL) continue;
     const char *name = cli_option_at(OPTION[i])->name;
     for (int j = 0; j < i; j++)
-      if (f->path[j] != NULL && same_file(f->path[i], f->path[j], a))
+      if (f->path[j] != NULL && cmd_same_file(f->path[i], f->path[j], a))
         return err_set(e, ERR_BAD, "--%s and --%s both write '%s'; give each its own file",
                        cli_option_at(OPTION[j])->name, name, f->path[i]);
     const char *const INPUT[] = {c->operand, c->value[CLI_PLATFORM], c->value[CLI_MODEL]};
     for (size_t j = 0; j < sizeof INPUT / sizeof INPUT[0]; j++)
       if (INPUT[j] != NULL && !is_stdout(f->path[i]) && file_exists(INPUT[j]) &&
-          same_file(f->path[i], INPUT[j], a))
+          cmd_same_file(f->path[i], INPUT[j], a))
         return err_set(e, ERR_BAD, "--%s would overwrite the input '%s'; name another file", name,
                        INPUT[j]);
   }
