@@ -115,6 +115,21 @@ static int read_arrays(const reader *r, golden *g, arena *a) {
   return ERR_OK;
 }
 
+/* Token ids are for people and may be anything else: only a list of them is taken. */
+static void read_ids(const reader *r, golden *g, arena *a) {
+  const json *ids = json_get(r->doc->root, "ids");
+  if (!json_is_array(ids)) return;
+  g->ids = ARENA_NEW(a, uint32_t, json_count(ids) + 1);
+  for (const json *v = json_first(ids); v != NULL; v = json_next(v)) {
+    double id = json_is_number(v) ? json_num(v) : -1;
+    if (!(id >= 0 && id <= UINT32_MAX && id == (double)(uint32_t)id)) {
+      g->n_ids = 0;
+      return;
+    }
+    g->ids[g->n_ids++] = (uint32_t)id;
+  }
+}
+
 int golden_parse(const char *stem, const unsigned char *json_bytes, size_t json_len,
                  const unsigned char *bin, size_t bin_len, golden *g, arena *a, err *e) {
   json_doc doc;
@@ -122,6 +137,7 @@ int golden_parse(const char *stem, const unsigned char *json_bytes, size_t json_
   if (json_parse(arena_printf(a, "%s.json", stem), json_bytes, json_len, &doc, e)) return e->status;
   reader r = {.doc = &doc, .bin_len = bin_len, .bin = bin, .stem = g->stem, .e = e};
   int status = read_arrays(&r, g, a);
+  read_ids(&r, g, a);
   json_free(&doc);
   return status;
 }

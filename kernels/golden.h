@@ -1,8 +1,9 @@
 /* golden.h - named arrays in a pair of files, X.json and X.bin: golden data, and what `--dump`
  * writes.
  *
- * X.json: {"tensors": {"L0.q": {"dtype": "f64", "shape": [20, 64], "offset": 20480}, ...}}; other
- * keys beside "tensors" are for people. X.bin: the values, little-endian, C order, each array at a
+ * X.json: {"tensors": {"L0.q": {"dtype": "f64", "shape": [20, 64], "offset": 20480}, ...}}; beside
+ * that "ids", a list of the token ids that the arrays are of, where there is one; other keys are
+ * for people. X.bin: the values, little-endian, C order, each array at a
  * byte offset that is a multiple of 64. A stem is the path of both without ".json" and ".bin".
  *
  * Reading takes both files whole into the arena; nothing of a golden outlives it. Every size is
@@ -53,6 +54,8 @@ typedef struct golden {
   const char *stem;
   golden_array *arrays; /* in the order of the file */
   size_t n;
+  uint32_t *ids;
+  size_t n_ids; /* 0: not said */
 } golden;
 
 /* Errors (ERR_BAD), with the file's name and the array's: a file missing, no JSON, no "tensors"

@@ -46,6 +46,21 @@ const cli_command CLI_COMMANDS[] = {
      "llamasim compile | llamasim simulate - --scheduler serial",
      cmd_simulate,
      {CLI_PLATFORM, CLI_SET, RUN_OPTIONS, FILE_OPTIONS, CLI_EXPLAIN, COMMON_OPTIONS}},
+    {"verify",
+     "",
+     "executes the simulated tasks on real numbers and compares every named point",
+     "A prefill of --ids and --steps greedy decode steps (--phase hybrid, the default here), of all\n"
+     "layers, in the order that the simulation chose; against a straight-line reference in f64.\n"
+     "--phase decode: the ids go in one by one, those before --past are in the cache (default: 0);\n"
+     "--phase prefill: no steps follow. --layers N: the ids' embeddings go into N layers alone.\n"
+     "Other defaults here: --fuse none, so that every point is computed; --tokens 12, where there\n"
+     "are no --ids; --dtype: activations and KV in f32, weights as they are stored where all are\n"
+     "bf16, f16 or f32, else (GGUF's and llama2.c's quantised ones) in f32. Without a checkpoint\n"
+     "weights are made from --seed. Exit status 1: something differs, and the last line says what.",
+     "llamasim verify --model llama-3.2-1b --layers 1",
+     cmd_verify,
+     {WORKLOAD_OPTIONS, CLI_IDS, CLI_IDS_FILE, CLI_GOLDEN, CLI_DUMP, CLI_TOLERANCE, RUN_OPTIONS,
+      COMMON_OPTIONS}},
     {"inspect",
      "MODEL|PLATFORM.xml",
      "prints the structure of a model or of a platform",

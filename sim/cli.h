@@ -69,6 +69,14 @@ typedef enum cli_kind {
   X(RESIDENT, "resident", CLI_CHOICE, "none|weights|kv|all", "", "none", 0, 0,                      \
     "what stays in SRAM between decode steps, as far as it fits")                                                            \
   X(SEED, "seed", CLI_NUMBER, "N", "", "0", 0, UINT64_MAX, "seed of all randomness")               \
+  X(IDS, "ids", CLI_TEXT, "N,N,...", "", "", 0, 0, "token ids to begin with (default: seeded ones)")  \
+  X(IDS_FILE, "ids-file", CLI_TEXT, "F", "", "", 0, 0,                                             \
+    "the same from a file, parted by commas or white space")                                       \
+  X(GOLDEN, "golden", CLI_TEXT, "STEM[:NAME]", "", "", 0, 0,                                       \
+    "also compares with the arrays of STEM.json and STEM.bin; array NAME stands for the logits")   \
+  X(DUMP, "dump", CLI_TEXT, "STEM", "", "", 0, 0, "writes the points to STEM.json and STEM.bin")   \
+  X(TOLERANCE, "tolerance", CLI_TEXT, "X", "", "", 0, 0,                                           \
+    "largest max|d|/max|ref| that passes; softmax is allowed more (default: 5e-6 in f32)")                   \
   X(FORMAT, "format", CLI_CHOICE, DAG_FORMATS(CLI_FORMAT_NAME, "|"), "", "json", 0, 0,             \
     "of the DAG")                                                                                  \
   X(OUT, "out", CLI_TEXT, "F", "", "-", 0, 0,                                                      \

@@ -13,6 +13,7 @@
 int cmd_run(const cli *c, arena *a, err *e);
 int cmd_simulate(const cli *c, arena *a, err *e);
 int cmd_compile(const cli *c, arena *a, err *e);
+int cmd_verify(const cli *c, arena *a, err *e);
 int cmd_inspect(const cli *c, arena *a, err *e);
 int cmd_models(const cli *c, arena *a, err *e);
 int cmd_schedulers(const cli *c, arena *a, err *e);
@@ -26,6 +27,12 @@ ERR_CHECK int cmd_load_platform(const cli *c, platform *p, arena *a, err *e);
 /* Reads --model and compiles the step that the options describe for this platform. The DAG is
  * checked. */
 ERR_CHECK int cmd_compile_dag(const cli *c, const platform *p, dag **d, arena *a, err *e);
+
+/* The same in parts, for a model that is there: the options, with the contract's defaults; and the
+ * compilation. */
+ERR_CHECK int cmd_workload(const cli *c, const model *m, wl_options *o, err *e);
+ERR_CHECK int cmd_compile_model(const model *m, const wl_options *o, const platform *p, dag **d,
+                                arena *a, err *e);
 
 /* --dtype and --kv-dtype; sets nothing else. */
 ERR_CHECK int cmd_dtypes(const cli *c, wl_options *o, err *e);

@@ -74,7 +74,7 @@ int cmd_dtypes(const cli *c, wl_options *o, err *e) {
   return wl_dtype_parse(c->value[CLI_KV_DTYPE], &weight, &act, &o->kv_dtype, e);
 }
 
-static int workload_options(const cli *c, const model *m, wl_options *o, err *e) {
+int cmd_workload(const cli *c, const model *m, wl_options *o, err *e) {
   *o = wl_defaults();
   bool prefill = strcmp(c->value[CLI_PHASE], "decode") != 0;
   o->phase = c->value[CLI_PHASE];
@@ -121,16 +121,21 @@ static wl_pads find_pads(const platform *p, arena *a) {
   return pads;
 }
 
-int cmd_compile_dag(const cli *c, const platform *p, dag **d, arena *a, err *e) {
-  model *m = ARENA_NEW(a, model, 1);
-  wl_options o;
-  if (model_load(c->value[CLI_MODEL], m, a, e) || workload_options(c, m, &o, e)) return e->status;
+int cmd_compile_model(const model *m, const wl_options *o, const platform *p, dag **d, arena *a,
+                      err *e) {
   wl_target t = {.engines = (uint32_t)p->n_engines, .sram_B = whole_bytes(p->srams[0].capacity_B)};
   wl_pads pads = find_pads(p, a);
   wl_pads_target(&pads, &t);
-  if (design_compile(m, &o, &t, p, d, a, e)) return e->status;
+  if (design_compile(m, o, &t, p, d, a, e)) return e->status;
   *d = wl_place(*d, &pads, a);
   return dag_check(*d, m->name, e);
+}
+
+int cmd_compile_dag(const cli *c, const platform *p, dag **d, arena *a, err *e) {
+  model *m = ARENA_NEW(a, model, 1);
+  wl_options o;
+  if (model_load(c->value[CLI_MODEL], m, a, e) || cmd_workload(c, m, &o, e)) return e->status;
+  return cmd_compile_model(m, &o, p, d, a, e);
 }
 
 int cmd_compile(const cli *c, arena *a, err *e) {

@@ -206,6 +206,44 @@ START_TEST(wl_compile__more_tokens_than_vocabulary__gathers_all_the_same) {
 }
 END_TEST
 
+/* Given tokens: as many rows of prompt_ids, read by the first steps; later ones read what was
+ * sampled. Nothing else changes. */
+START_TEST(wl_compile__forced_tokens__come_from_the_prompt) {
+  model m = builtin("stories15m");
+  wl_options o = wl_defaults();
+  o.all = true, o.layers = m.num_hidden_layers;
+  o.batch = 2, o.steps = 5;
+  cost_totals free_run = cost_sum(compile(&m, &o, 4, 8 << 20));
+  o.forced = 3;
+  dag *d = compile(&m, &o, 4, 8 << 20);
+  ck_assert_msg(dag_check(d, "dag", &e) == ERR_OK, "%s", e.msg);
+  uint32_t gathers = 0;
+  for (uint32_t t = 0; t < d->n_tasks; t++) {
+    const dag_task *task = &d->tasks[t];
+    if (task->op != OP_LOAD_EMBED) continue;
+    const dag_view *ids = &dag_reads(d, task)[task->n_reads - 1];
+    bool given = strcmp(d->tensors[ids->tensor].name, "embed.ids") == 0;
+    ck_assert_int_eq(given, task->step < 3);
+    ck_assert_uint_eq(ids->lo[0], given ? 2 * task->step : 0);
+    ck_assert_uint_eq(ids->len[0], 2);
+    if (given) ck_assert_uint_eq(d->tensors[ids->tensor].dim[0], 2 * 3);
+    gathers++;
+  }
+  ck_assert_uint_eq(gathers, 5);
+  cost_totals t = cost_sum(d);
+  ck_assert_uint_eq(t.matrix_flops, free_run.matrix_flops);
+  ck_assert_uint_eq(t.dram_read, free_run.dram_read + 2 * 2 * sizeof(int32_t));
+  static const char *const PHASE[] = {"prefill", "hybrid", "decode"};
+  for (int i = 0; i < 3; i++) {
+    o.phase = PHASE[i], o.past = i == 2 ? 4 : 0, o.steps = i == 2 ? 2 : 1;
+    e = (err){0};
+    ck_assert_int_eq(
+        wl_compile(&m, &o, &(wl_target){.engines = 4, .sram_B = 8 << 20}, &d, &mem, &e), ERR_BAD);
+    ck_assert_msg(strstr(e.msg, "tokens are given to 3 steps") != NULL, "%s", e.msg);
+  }
+}
+END_TEST
+
 START_TEST(wl_compile__bad_options__are_refused_with_the_limit) {
   model m = builtin("llama-3.2-1b");
   static const struct {
@@ -248,6 +286,7 @@ int main(void) {
   tcase_add_test(t, wl_compile__groups__follow_the_split);
   tcase_add_test(t, wl_compile__every_combination__equals_the_closed_forms);
   tcase_add_test(t, wl_compile__more_tokens_than_vocabulary__gathers_all_the_same);
+  tcase_add_test(t, wl_compile__forced_tokens__come_from_the_prompt);
   tcase_add_test(t, wl_compile__bad_options__are_refused_with_the_limit);
   suite_add_tcase(s, t);
   return suite_run(s);

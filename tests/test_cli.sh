@@ -83,9 +83,9 @@ dag() {
 small=(--model stories15m)
 
 # ---- usage ----
-says 2 'no command; there are: run compile simulate inspect compare models schedulers ops help'
+says 2 'no command; there are: run compile simulate verify inspect compare models schedulers ops help'
 says 2 "unknown command 'simulte' (did you mean 'simulate'?)" simulte
-says 2 "unknown command 'verify'; there are: run" verify
+says 2 "unknown command 'generate'; there are: run" generate
 says 2 "unknown command '--quiet'" --quiet
 refuses 2 "unknown option '--modle' of 'run' (did you mean '--model'?)" run --modle x
 refuses 2 "unknown option '-x' of 'run'" run -x
@@ -122,7 +122,7 @@ refuses 2 "--kv-dtype: unknown dtype 'w8a8'" run --kv-dtype w8a8
 refuses 2 "layers 5..6 asked for, but model 'stories15m' has layers 0..5" run "${small[@]}" --layer 5 --layers 2
 refuses 2 'past' run --phase prefill --past 3
 says 2 "unknown command 'foo'" help foo
-for c in run compile simulate inspect compare models schedulers ops; do
+for c in run compile simulate verify inspect compare models schedulers ops; do
   says 0 '' help $c
   grep -q "^Usage: llamasim $c" stdout || fail "help $c: $(head -3 stdout)"
   grep -q '^Exit status: ' stdout || fail "help $c does not say its exit status"
@@ -298,6 +298,54 @@ cp "$source_dir/tests/corpus/dag/linear.json" dag.json
 says 0 '' simulate dag.json --report box/r.json
 box_holds r.json
 rm box/*
+
+# ---- verify: numbers ----
+tiny=(--model "$source_dir/tests/fixtures/tiny-gqa-plain-bf16")
+variants=$source_dir/tests/golden/tiny-gqa-plain/logits_variants
+prompt=1,276,171,140,183,300,174,122,144,240,93,20
+says 0 '' verify "${tiny[@]}" --ids $prompt --steps 8 --golden "$variants:hf-bf16" --dump box/a
+box_holds a.bin a.json
+grep -q '^greedy  *135,123,11,237,165,267,246,256,138$' stdout || fail "$what: $(grep ^greedy stdout)"
+[ "$(grep -cE '^(L[01]\.[a-z0-9_]+|embedding|final_norm|logits) +\([0-9,]+\) .* PASS' stdout)" -eq 44 ] || fail "$what: $(cat stdout)"
+grep -q 'FAIL\|not computed' stdout && fail "$what: $(cat stdout)"
+cp stdout box/table
+says 0 '' verify "${tiny[@]}" --ids $prompt --steps 8 --golden "$variants:hf-bf16" --dump box/b
+cmp -s stdout box/table || fail "$what: prints something else the second time"
+says 0 '' verify "${tiny[@]}" --ids $prompt --steps 8 --golden box/b --scheduler eager --prefetch 0 --dump box/c
+for x in b c; do cmp -s box/a.json box/$x.json && cmp -s box/a.bin box/$x.bin || fail "$what: $x.bin is not a.bin"; done
+tr , '\n' <<<$prompt >ids.txt
+says 0 '' verify "${tiny[@]}" --ids-file ids.txt --phase decode --steps 8 --golden box/b --attention flash --kv-update shift-pointer
+[ "$(grep -c 'not computed by this DAG' stdout)" -eq 20 ] || fail "$what: $(cat stdout)"
+rm -f box/*
+says 1 'is the first point that differs from the reference: at [' verify "${tiny[@]}" --tolerance 1e-9 --dump box/a
+box_holds a.bin a.json
+rm -f box/*
+what='verify --progress'
+checks=$((checks + 1))
+"$bin" verify --model "$source_dir/tests/golden/tiny-gqa-l32/config.json" --seed 3 --layers 2 --layer 1 --phase decode --progress >stdout 2>stderr ||
+  fail "$what: $(cat stderr)"
+grep -q '^llamasim: executed [0-9]* of [0-9]* tasks$' stderr || fail "$what: says $(cat stderr)"
+says 0 '' verify "${tiny[@]}" --dtype w8a16 --kv-dtype int8 --split tile --platform npu4-pads
+refused() { says 2 "$1" verify "${tiny[@]}" --dump box/a "${@:2}"; box_holds; }
+refused "--ids: 'x' is no token id" --ids 1,x
+refused "--ids: '-1' is no token id" --ids -1
+refused "--ids: there is no token id" --ids ,
+refused "--ids: '4294967296' is no token id" --ids 4294967296
+refused 'token 1: id is 320; the vocabulary of' --ids 1,320
+refused '--ids and --ids-file both' --ids 1 --ids-file ids.txt
+refused 'no.txt: cannot read it' --ids-file no.txt
+refused '--past 3: that many of the 3 ids are in the cache' --phase decode --past 3 --ids 1,2,3
+refused '--tokens is 4, but 3 ids are to run' --tokens 4 --ids 1,2,3
+refused "--tolerance is 'a bit'" --tolerance 'a bit'
+refused "--tolerance is '-1'" --tolerance -1
+refused 'no.json: cannot read it' --golden no
+refused 'is of other token ids, from the first on' --ids 5 --golden "$variants:hf-bf16"
+refused 'no array there is a point of this run; there are: hf-bf16 hf-f16' --ids $prompt --golden "$variants"
+refused 'leave --batch out' --batch 2
+says 2 'box/no/a.bin: cannot write it' verify "${tiny[@]}" --dump box/no/a
+cp "$source_dir/tests/golden/tiny-gqa-plain/config.json" box/config.json
+says 2 "--dump would overwrite the input 'box/config.json'" verify --model box/config.json --dump box/config
+rm -f box/*
 
 # ---- outputs that cannot be written ----
 says 2 'box/no/r.json' run --report box/no/r.json --trace box/t.json

@@ -177,6 +177,30 @@ START_TEST(golden_parse__arrays_up_to_the_last_byte__are_taken) {
 }
 END_TEST
 
+START_TEST(golden_parse__ids__are_taken_where_all_are_ids) {
+  static const struct {
+    const char *ids;
+    size_t n;
+  } CASE[] = {{"[7, 0, 4294967295]", 3},
+              {"[]", 0},
+              {"[7, -1]", 0},
+              {"[7, 4294967296]", 0},
+              {"[1.5]", 0},
+              {"[\"7\"]", 0},
+              {"7", 0},
+              {"{\"a\": 7}", 0}};
+  for (size_t i = 0; i < sizeof CASE / sizeof CASE[0]; i++) {
+    golden g;
+    const char *json = arena_printf(&mem, "{\"ids\": %s, \"tensors\": {}}", CASE[i].ids);
+    int status = golden_parse("y", (const unsigned char *)json, strlen(json),
+                              (const unsigned char *)"", 0, &g, &mem, &fault);
+    ck_assert_msg(status == ERR_OK, "%s", fault.msg);
+    ck_assert_msg(g.n_ids == CASE[i].n, "%s: %zu ids", CASE[i].ids, g.n_ids);
+    if (i == 0) ck_assert_mem_eq(g.ids, ((uint32_t[]){7, 0, UINT32_MAX}), 3 * sizeof *g.ids);
+  }
+}
+END_TEST
+
 int main(void) {
   Suite *s = suite_create("golden");
   TCase *t = tcase_create("golden");
@@ -189,6 +213,7 @@ int main(void) {
   tcase_add_loop_test(t, golden_parse__bad_index__is_refused_with_the_reason, 0,
                       sizeof BAD / sizeof BAD[0]);
   tcase_add_test(t, golden_parse__arrays_up_to_the_last_byte__are_taken);
+  tcase_add_test(t, golden_parse__ids__are_taken_where_all_are_ids);
   suite_add_tcase(s, t);
   return suite_run(s);
 }

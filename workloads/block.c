@@ -205,13 +205,14 @@ uint32_t block_norm(build *b, const char *what, const columns *x, uint64_t row, 
 }
 
 /* y = op(x1, x2) element by element, divided by columns as the linear layers are; y's segments
- * follow x1's. */
+ * follow x1's. `tag` goes into the tasks' names, `place` into y's. */
 static uint32_t elementwise(build *b, op o, uint32_t group, const char *what, const char *tag,
-                            const columns *x1, const columns *x2, uint64_t cols) {
+                            const char *place, const columns *x1, const columns *x2,
+                            uint64_t cols) {
   const char *name = build_name(b, "%s%s", what, tag);
   uint64_t x_B = dtype_bytes(b->o->act_dtype, b->rows * cols);
   uint64_t parts = fitting_parts(b, vector_parts(b, cols), 3 * x_B, cols);
-  uint32_t y = build_act(b, name, b->rows, cols);
+  uint32_t y = build_act(b, build_name(b, "%s%s", what, place), b->rows, cols);
   for (uint64_t p = 0; p < parts; p++) {
     uint64_t lo = cols * p / parts, n = cols * (p + 1) / parts - lo;
     dag_view reads[2] = {columns_view(b, x1, 0, b->rows, lo, n),
@@ -227,9 +228,11 @@ static uint32_t elementwise(build *b, op o, uint32_t group, const char *what, co
 /* One chunk of intermediate columns, i0 .. i0+n-1: gate, up and SiLU(gate) * up. */
 static columns mlp_chunk(build *b, linear *gate, linear *up, uint32_t silu_group, const columns *x,
                          uint64_t i0, uint64_t n, const char *tag, const uint32_t *after) {
-  columns g = build_columns(b, arena_printf(b->a, "gate%s", tag), n, NULL, 0);
+  const char *place =
+      *tag == 0 ? "" : arena_printf(b->a, "[%" PRIu64 ":%" PRIu64 "]", i0, i0 + n);
+  columns g = build_columns(b, arena_printf(b->a, "gate%s", place), n, NULL, 0);
   const char *what = b->c.fuse ? "silu_mul" : "up";
-  columns u = build_columns(b, arena_printf(b->a, "%s%s", what, tag), n, NULL, 0);
+  columns u = build_columns(b, arena_printf(b->a, "%s%s", what, place), n, NULL, 0);
   linear_range r = {.row0 = i0,
                     .n = n,
                     .kn = b->m->hidden_size,
@@ -247,12 +250,12 @@ static columns mlp_chunk(build *b, linear *gate, linear *up, uint32_t silu_group
   if (b->c.fuse) r.fused = FUSED_SILU, r.with = &g;
   linear_run(b, up, &r);
   if (b->c.fuse) return u;
-  return columns_one(b, elementwise(b, OP_SILU_MUL, silu_group, "silu_mul", tag, &g, &u, n));
+  return columns_one(b, elementwise(b, OP_SILU_MUL, silu_group, "silu_mul", tag, place, &g, &u, n));
 }
 
 static columns residual(build *b, const char *what, const columns *x, const columns *y) {
   build_op(b);
-  return columns_one(b, elementwise(b, OP_ADD, b->op_group, what, "", x, y, b->m->hidden_size));
+  return columns_one(b, elementwise(b, OP_ADD, b->op_group, what, "", "", x, y, b->m->hidden_size));
 }
 
 /* Chunks as even as whole groups of 32 columns allow (int4's scales are not cut). */

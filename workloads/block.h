@@ -119,6 +119,8 @@ typedef struct wl_options {
   wl_fuse fuse;      /* SiLU(gate) * up and the residual sums join the linear layers before them */
   wl_kv_update kv_update;
   wl_resident resident;
+  uint64_t forced;   /* decode of all layers, a token a step: the first so many steps take their tokens from prompt_ids, a
+                      * row each, whatever was sampled; 0: the first step only, which is the same as 1 */
   uint64_t tile_B;   /* the largest piece or tile of weights; 0: chosen from SRAM's size */
 } wl_options;
 

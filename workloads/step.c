@@ -162,6 +162,12 @@ static int check_options(const model *m, const wl_options *o, const wl_target *t
                    "a step samples one token of each sequence, but the next is to take %" PRIu64
                    "; with --layers all and --steps leave --tokens at 1",
                    o->tokens);
+  if (o->forced > 0 && (!decode || !o->all || o->tokens != 1 || o->forced > o->steps))
+    return err_set(e, ERR_BAD,
+                   "tokens are given to %" PRIu64
+                   " steps, which takes --phase decode, --layers all, one token a step and no fewer "
+                   "steps",
+                   o->forced);
   if (o->past > MODEL_MAX_POSITION || o->tokens > MODEL_MAX_POSITION ||
       o->steps > MODEL_MAX_POSITION || last_row(o) > m->max_position_embeddings)
     return err_set(e, ERR_BAD,
@@ -222,6 +228,8 @@ typedef struct run {
   uint32_t table, table_scale; /* embedding; DAG_NO_TENSOR without */
   linear head;
   uint32_t ids;              /* all: the tensor in SRAM that names the next tokens */
+  uint32_t prompt;           /* all: the one that names the given ones */
+  uint64_t id_row;           /* of the step's first token in `ids` */
   uint32_t home;             /* else: the DRAM tensor that holds the next input */
   uint64_t seq_rows, token0; /* the step's tokens of a sequence; the first of the present block */
 } run;
@@ -285,7 +293,7 @@ static columns embed(run *r) {
       from[n] = dag_all(b->d, r->table_scale);
       to[n++] = build_box2(b, scale, s * n_rows, n_rows, 0, b->d->tensors[scale].dim[1]);
     }
-    from[n] = build_box2(b, r->ids, home_row(r, s), n_rows, 0, 1);
+    from[n] = build_box2(b, r->ids, r->id_row + home_row(r, s), n_rows, 0, 1);
     build_emit(b, OP_LOAD_EMBED, build_part(b, name, s, views), DAG_NO_GROUP, from, n + 1, to, n);
   }
   if (convert) {
@@ -408,7 +416,7 @@ static int compile_layers(run *r, columns *x, err *e) {
 /* Where the step's input comes from: token ids of the prompt, or the input's rows. */
 static void make_prompt(run *r) {
   build *b = &r->b;
-  uint64_t rows = b->o->batch * r->seq_rows;
+  uint64_t rows = b->o->batch * r->seq_rows * (b->o->forced > 1 ? b->o->forced : 1);
   b->prefix = b->o->all ? "embed." : "";
   if (!b->o->all) {
     r->home = dag_add_tensor(b->d, "input", DAG_DRAM, DAG_ACT, b->o->act_dtype, 2,
@@ -417,9 +425,9 @@ static void make_prompt(run *r) {
   }
   uint32_t home =
       dag_add_tensor(b->d, "prompt_ids", DAG_DRAM, DAG_ACT, DT_INT32, 2, (uint64_t[]){rows, 1});
-  r->ids = dag_add_tensor(b->d, build_name(b, "ids"), DAG_SRAM, DAG_ACT, DT_INT32, 2,
-                          (uint64_t[]){rows, 1});
-  dag_view from = dag_all(b->d, home), to = dag_all(b->d, r->ids);
+  r->prompt = dag_add_tensor(b->d, build_name(b, "ids"), DAG_SRAM, DAG_ACT, DT_INT32, 2,
+                             (uint64_t[]){rows, 1});
+  dag_view from = dag_all(b->d, home), to = dag_all(b->d, r->prompt);
   build_emit(b, OP_LOAD_ACT, build_name(b, "ids"), DAG_NO_GROUP, &from, 1, &to, 1);
 }
 
@@ -434,6 +442,9 @@ static int compile_step(run *r, uint64_t step, err *e) {
   b->keeps = several(o) && (after_prefill || !hybrid(o));
   r->seq_rows = after_prefill ? 1 : o->tokens;
   if (step == 0) make_prompt(r);
+  bool given = step == 0 || step < o->forced;
+  if (given) r->ids = r->prompt;
+  r->id_row = given ? step * o->batch * r->seq_rows : 0;
   uint64_t block = wl_block_tokens(b->m, o, b->target, r->seq_rows);
   uint32_t output = DAG_NO_TENSOR;
   for (r->token0 = 0; r->token0 < r->seq_rows; r->token0 += block) {
