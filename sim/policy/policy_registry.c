@@ -4,9 +4,12 @@
 
 #include "sim/policy.h"
 
-extern const policy policy_serial, policy_eager, policy_prio, policy_heft;
+extern const policy policy_serial, policy_eager, policy_prio, policy_random, policy_lws, policy_dmda,
+    policy_heft, policy_cpop, policy_peft, policy_heads;
 
-static const policy *const REGISTRY[] = {&policy_serial, &policy_eager, &policy_prio, &policy_heft};
+static const policy *const REGISTRY[] = {
+    &policy_serial, &policy_random, &policy_eager, &policy_lws,  &policy_prio,
+    &policy_dmda,   &policy_heads,  &policy_heft,  &policy_cpop, &policy_peft};
 
 size_t pol_count(void) {
   return sizeof REGISTRY / sizeof REGISTRY[0];
