@@ -11,10 +11,12 @@ int cmd_policy_find(const cli *c, cmd_policy *p, arena *a, err *e) {
   const char *name = c->value[CLI_SCHEDULER];
   *p = (cmd_policy){.cli = c};
   if (c->given[CLI_SEARCH_BUDGET] && strcmp(name, "search") != 0)
-    return err_set(e, ERR_BAD, "--search-budget goes with --scheduler search; '%s' makes no use of it", name);
+    return err_set(e, ERR_BAD,
+                   "--search-budget goes with --scheduler search; '%s' makes no use of it", name);
   if (strncmp(name, "file:", 5) == 0) {
     p->file = name + 5;
-    if (*p->file == '\0') return err_set(e, ERR_BAD, "--scheduler file: lacks a file; write file:F");
+    if (*p->file == '\0')
+      return err_set(e, ERR_BAD, "--scheduler file: lacks a file; write file:F");
     return ERR_OK;
   }
   if (cmd_find_policy(c, &p->run, a, e)) return e->status;
@@ -51,8 +53,8 @@ static int read_file(cmd_policy *p, const dag *d, const platform *plat, arena *a
   return ERR_OK;
 }
 
-int cmd_policy_ready(cmd_policy *p, const dag *d, const platform *plat, machine_options *opt, arena *a,
-                     err *e) {
+int cmd_policy_ready(cmd_policy *p, const dag *d, const platform *plat, machine_options *opt,
+                     arena *a, err *e) {
   if (p->file != NULL && read_file(p, d, plat, a, e)) return e->status;
   if (p->file != NULL) opt->given = &p->given;
   p->host = evaluate_host(p->cli->number[CLI_SEARCH_BUDGET]);

@@ -1,5 +1,6 @@
-/* evaluate.h - what a searching policy asks for (pol_host in policy.h): the makespan of a plan, by the fluid executor, which
- * agrees with SimGrid to 1e-9. A policy is below the executor, so whoever runs it hands this in. */
+/* evaluate.h - what a searching policy asks for (pol_host in policy.h): the makespan of a plan, by
+ * the fluid executor, which agrees with SimGrid to 1e-9. A policy is below the executor, so whoever
+ * runs it hands this in. */
 #ifndef LS_EVALUATE_H
 #define LS_EVALUATE_H
 

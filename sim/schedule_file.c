@@ -13,8 +13,8 @@ static bool is_compute(const dag *d, uint32_t t) {
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
-void schedule_file_write(const dag *d, const platform *p, const pol_schedule *s, const char *scheduler,
-                         out *o) {
+void schedule_file_write(const dag *d, const platform *p, const pol_schedule *s,
+                         const char *scheduler, out *o) {
   arena scratch = {0};
   uint32_t *planned = ARENA_NEW(&scratch, uint32_t, d->n_tasks + 1);
   for (size_t i = 0; s->dynamic && i < s->n_order; i++) planned[s->planned[i]] = (uint32_t)i;
@@ -100,13 +100,13 @@ static int read_task(reader *r, const json *v, const char *ctx, uint32_t *task) 
       json_opt_str(&r->doc, v, ctx, "name", &name, r->e))
     return r->e->status;
   if (id == UINT64_MAX && name == NULL)
-    return err_set(r->e, ERR_BAD, "%s: %s: names no task; it must have an id or a name", r->doc.where,
-                   ctx);
+    return err_set(r->e, ERR_BAD, "%s: %s: names no task; it must have an id or a name",
+                   r->doc.where, ctx);
   if (id == UINT64_MAX) {
     const named *x = find_name(r, name);
     if (x == NULL)
-      return err_set(r->e, ERR_BAD, "%s: %s: the DAG has no compute task '%.200s'", r->doc.where, ctx,
-                     name);
+      return err_set(r->e, ERR_BAD, "%s: %s: the DAG has no compute task '%.200s'", r->doc.where,
+                     ctx, name);
     if (x + 1 < r->names + r->n_compute && strcmp(x[1].name, name) == 0)
       return err_set(r->e, ERR_BAD,
                      "%s: %s: tasks %u and %u of the DAG are both named '%.200s'; give the id",
@@ -114,12 +114,14 @@ static int read_task(reader *r, const json *v, const char *ctx, uint32_t *task) 
     return *task = x->id, ERR_OK;
   }
   if (id >= d->n_tasks)
-    return err_set(r->e, ERR_BAD, "%s: %s: there is no task %" PRIu64 "; the DAG has tasks 0 to %zu",
-                   r->doc.where, ctx, id, d->n_tasks - 1);
+    return err_set(r->e, ERR_BAD,
+                   "%s: %s: there is no task %" PRIu64 "; the DAG has tasks 0 to %zu", r->doc.where,
+                   ctx, id, d->n_tasks - 1);
   *task = (uint32_t)id;
   if (name != NULL && strcmp(name, d->tasks[id].name) != 0)
     return err_set(r->e, ERR_BAD,
-                   "%s: %s: task %" PRIu64 " is '%.200s' here and '%.200s' in the DAG: the schedule is "
+                   "%s: %s: task %" PRIu64
+                   " is '%.200s' here and '%.200s' in the DAG: the schedule is "
                    "for another DAG",
                    r->doc.where, ctx, id, name, d->tasks[id].name);
   if (!is_compute(d, *task))
@@ -141,14 +143,15 @@ static int read_engine(reader *r, const json *v, const char *ctx, uint32_t task,
     r->last_engine = e;
     *engine = (uint32_t)e;
     if (reach_may_run(r->within, task, *engine)) return ERR_OK;
-    return err_set(r->e, ERR_BAD,
-                   "%s: %s: task %u '%s' is on '%s', which does not reach its operands' SRAM, or not "
-                   "those of its group",
-                   r->doc.where, ctx, task, r->d->tasks[task].name, name);
+    return err_set(
+        r->e, ERR_BAD,
+        "%s: %s: task %u '%s' is on '%s', which does not reach its operands' SRAM, or not "
+        "those of its group",
+        r->doc.where, ctx, task, r->d->tasks[task].name, name);
   }
-  return err_set(r->e, ERR_BAD, "%s: %s: platform '%s' has no engine '%.100s'; its engines are '%s' to '%s'",
-                 r->doc.where, ctx, p->name, name, p->engines[0].name,
-                 p->engines[p->n_engines - 1].name);
+  return err_set(
+      r->e, ERR_BAD, "%s: %s: platform '%s' has no engine '%.100s'; its engines are '%s' to '%s'",
+      r->doc.where, ctx, p->name, name, p->engines[0].name, p->engines[p->n_engines - 1].name);
 }
 
 /* Tasks of one group are on one engine. */
@@ -158,11 +161,12 @@ static int check_group(reader *r, const char *ctx, uint32_t t) {
   if (r->group[g] == 0) return r->group[g] = t + 1, ERR_OK;
   uint32_t other = r->group[g] - 1, x = r->s->engine[t], y = r->s->engine[other];
   if (x == y) return ERR_OK;
-  return err_set(r->e, ERR_BAD,
-                 "%s: %s: task %u '%s' is on '%s', but task %u '%s' of the same group on '%s'; a group "
-                 "has one engine",
-                 r->doc.where, ctx, t, r->d->tasks[t].name, r->p->engines[x].name, other,
-                 r->d->tasks[other].name, r->p->engines[y].name);
+  return err_set(
+      r->e, ERR_BAD,
+      "%s: %s: task %u '%s' is on '%s', but task %u '%s' of the same group on '%s'; a group "
+      "has one engine",
+      r->doc.where, ctx, t, r->d->tasks[t].name, r->p->engines[x].name, other,
+      r->d->tasks[other].name, r->p->engines[y].name);
 }
 
 static int read_entry(reader *r, const json *v, size_t i) {
@@ -173,8 +177,8 @@ static int read_entry(reader *r, const json *v, size_t i) {
   snprintf(ctx, sizeof ctx, ".tasks[%zu]", i);
   if (read_task(r, v, ctx, &t)) return r->e->status;
   if (r->place[t] != 0)
-    return err_set(r->e, ERR_BAD, "%s: %s: task %u '%s' stands twice, first at .tasks[%u]", r->doc.where,
-                   ctx, t, r->d->tasks[t].name, r->place[t] - 1);
+    return err_set(r->e, ERR_BAD, "%s: %s: task %u '%s' stands twice, first at .tasks[%u]",
+                   r->doc.where, ctx, t, r->d->tasks[t].name, r->place[t] - 1);
   if (read_engine(r, v, ctx, t, &engine)) return r->e->status;
   r->place[t] = (uint32_t)i + 1;
   s->order[i] = t;
@@ -192,11 +196,13 @@ static int read_entry(reader *r, const json *v, size_t i) {
   return ERR_OK;
 }
 
-/* Every compute task after all compute tasks before it, also those behind transfers. `what` says which order this is. */
+/* Every compute task after all compute tasks before it, also those behind transfers. `what` says
+ * which order this is. */
 static int check_order(reader *r, const uint32_t *order, const char *what) {
   const dag *d = r->d;
   uint32_t *place = ARENA_NEW(&r->scratch, uint32_t, d->n_tasks);
-  uint32_t *last = ARENA_NEW(&r->scratch, uint32_t, d->n_tasks); /* the latest compute task before a transfer */
+  uint32_t *last =
+      ARENA_NEW(&r->scratch, uint32_t, d->n_tasks); /* the latest compute task before a transfer */
   for (size_t i = 0; i < r->n_compute; i++) place[order[i]] = (uint32_t)i;
   for (uint32_t t = 0; t < d->n_tasks; t++) {
     uint32_t need = POL_NONE, through = POL_NONE;
@@ -209,13 +215,15 @@ static int check_order(reader *r, const uint32_t *order, const char *what) {
     }
     last[t] = need;
     if (!is_compute(d, t) || need == POL_NONE || place[need] < place[t]) continue;
-    const char *way = through == POL_NONE ? "" : arena_printf(&r->scratch, ", through transfer %u '%s'",
-                                                              through, d->tasks[through].name);
-    return err_set(r->e, ERR_BAD,
-                   "%s: violated dependency: task %u '%s %s' %s at place %u, before task %u '%s %s' at "
-                   "place %u, whose result it needs%s",
-                   r->doc.where, t, op_name((op)d->tasks[t].op), d->tasks[t].name, what, place[t], need,
-                   op_name((op)d->tasks[need].op), d->tasks[need].name, place[need], way);
+    const char *way = through == POL_NONE ? ""
+                                          : arena_printf(&r->scratch, ", through transfer %u '%s'",
+                                                         through, d->tasks[through].name);
+    return err_set(
+        r->e, ERR_BAD,
+        "%s: violated dependency: task %u '%s %s' %s at place %u, before task %u '%s %s' at "
+        "place %u, whose result it needs%s",
+        r->doc.where, t, op_name((op)d->tasks[t].op), d->tasks[t].name, what, place[t], need,
+        op_name((op)d->tasks[need].op), d->tasks[need].name, place[need], way);
   }
   return ERR_OK;
 }
@@ -229,7 +237,8 @@ static int check_dag(reader *r) {
     return r->e->status;
   if (tasks == r->d->n_tasks && compute == r->n_compute) return ERR_OK;
   return err_set(r->e, ERR_BAD,
-                 "%s: is for a DAG of %" PRIu64 " tasks, %" PRIu64 " of them compute tasks; this one has "
+                 "%s: is for a DAG of %" PRIu64 " tasks, %" PRIu64
+                 " of them compute tasks; this one has "
                  "%zu and %zu: give the options that it was made with",
                  r->doc.where, tasks, compute, r->d->n_tasks, r->n_compute);
 }
@@ -240,8 +249,8 @@ static int read_head(reader *r, arena *a) {
   const json *root = r->doc.root;
   if (json_need_str(&r->doc, root, "", "format", &format, r->e)) return r->e->status;
   if (strcmp(format, "llamasim-schedule") != 0)
-    return err_set(r->e, ERR_BAD, "%s: .format: is '%.60s'; it must be 'llamasim-schedule'", r->doc.where,
-                   format);
+    return err_set(r->e, ERR_BAD, "%s: .format: is '%.60s'; it must be 'llamasim-schedule'",
+                   r->doc.where, format);
   if (json_need_u64(&r->doc, root, "", "version", 1, 1, &version, r->e) ||
       json_opt_str(&r->doc, root, "", "kind", &kind, r->e) ||
       json_opt_str(&r->doc, root, "", "scheduler", &scheduler, r->e))
@@ -267,15 +276,16 @@ static int read_tasks(reader *r) {
       return err_set(r->e, ERR_BAD, "%s: .tasks[%zu]: is %s; it must be an object", r->doc.where, i,
                      json_describe(v, got));
     if (i == r->n_compute)
-      return err_set(r->e, ERR_BAD, "%s: .tasks: has more entries than the DAG has compute tasks, %zu",
+      return err_set(r->e, ERR_BAD,
+                     "%s: .tasks: has more entries than the DAG has compute tasks, %zu",
                      r->doc.where, r->n_compute);
     if (read_entry(r, v, i)) return r->e->status;
   }
   for (uint32_t t = 0; t < r->d->n_tasks && i < r->n_compute; t++)
     if (is_compute(r->d, t) && r->place[t] == 0)
-      return err_set(r->e, ERR_BAD, "%s: .tasks: lacks task %u '%s %s'; %zu of %zu compute tasks are there",
-                     r->doc.where, t, op_name((op)r->d->tasks[t].op), r->d->tasks[t].name, i,
-                     r->n_compute);
+      return err_set(
+          r->e, ERR_BAD, "%s: .tasks: lacks task %u '%s %s'; %zu of %zu compute tasks are there",
+          r->doc.where, t, op_name((op)r->d->tasks[t].op), r->d->tasks[t].name, i, r->n_compute);
   return ERR_OK;
 }
 

@@ -19,9 +19,9 @@ static int plan_given(const pol_input *in, pol_plan *plan, arena *a, err *e) {
 
 typedef struct replay {
   const pol_schedule *s;
-  bool *ready, *gone;       /* by task */
-  uint32_t **queue;         /* by engine: its tasks in the given order */
-  size_t *n, *head;         /* by engine */
+  bool *ready, *gone; /* by task */
+  uint32_t **queue;   /* by engine: its tasks in the given order */
+  size_t *n, *head;   /* by engine */
 } replay;
 
 static void *start_replay(const pol_input *in, const pol_plan *plan, arena *a) {
@@ -36,7 +36,8 @@ static void *start_replay(const pol_input *in, const pol_plan *plan, arena *a) {
   r->n = ARENA_NEW(a, size_t, engines);
   r->head = ARENA_NEW(a, size_t, engines);
   for (size_t i = 0; i < s->n_order; i++) r->n[s->engine[s->order[i]]]++;
-  for (size_t q = 0; q < engines; q++) r->queue[q] = ARENA_NEW(a, uint32_t, r->n[q] + 1), r->n[q] = 0;
+  for (size_t q = 0; q < engines; q++)
+    r->queue[q] = ARENA_NEW(a, uint32_t, r->n[q] + 1), r->n[q] = 0;
   for (size_t i = 0; i < s->n_order; i++) {
     uint32_t q = s->engine[s->order[i]];
     r->queue[q][r->n[q]++] = s->order[i];
@@ -53,8 +54,8 @@ static void taken_replay(void *state, uint32_t task, uint32_t engine) {
   ((replay *)state)->gone[task] = true;
 }
 
-/* The engine's next task, as soon as it is ready. One that the machine took itself is left for it to
- * take again, and run here only where nothing else of the engine's is ready. */
+/* The engine's next task, as soon as it is ready. One that the machine took itself is left for it
+ * to take again, and run here only where nothing else of the engine's is ready. */
 static uint32_t pick_replay(void *state, uint32_t engine) {
   replay *r = state;
   uint32_t *q = r->queue[engine], left = POL_NONE;

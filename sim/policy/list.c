@@ -7,7 +7,7 @@
 list_graph list_graph_new(uint32_t n, uint32_t n_procs, const list_edge *edges, size_t n_edges,
                           arena *a) {
   list_graph g = {.n = n, .n_procs = n_procs, .n_columns = n_procs};
-  g.cost = ARENA_NEW(a, double, (size_t)n * n_procs);
+  g.cost = ARENA_NEW(a, double, (size_t)n *n_procs);
   g.first_pred = ARENA_NEW(a, uint64_t, n + 2u);
   g.first_succ = ARENA_NEW(a, uint64_t, n + 2u);
   g.pred = ARENA_NEW(a, uint32_t, n_edges + 1);
@@ -68,7 +68,8 @@ double *list_rank_down(const list_graph *g, arena *a) {
   return rank;
 }
 
-/* The two smallest of OCT(s,q) + w(s,q) over q: the smallest serves every p, as p's own entry is the only one without c. */
+/* The two smallest of OCT(s,q) + w(s,q) over q: the smallest serves every p, as p's own entry is
+ * the only one without c. */
 static double least_ahead(const list_graph *g, const double *oct, uint32_t s) {
   double least = INFINITY;
   for (uint32_t q = 0; q < g->n_columns; q++) {

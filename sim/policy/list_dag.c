@@ -24,7 +24,8 @@ static void fill_costs(list_dag *l) {
     double *row = g->cost + (size_t)t * g->n_columns;
     if (list_dag_is_compute(l->in, t)) {
       for (uint32_t p = 0; p < g->n_columns; p++)
-        row[p] = pol_may_run(l->in, t, p) ? est_compute(l->in->plat, d, t, &c, p).alone_s : INFINITY;
+        row[p] =
+            pol_may_run(l->in, t, p) ? est_compute(l->in->plat, d, t, &c, p).alone_s : INFINITY;
       continue;
     }
     est_parts x = est_transfer(l->in->plat, d, t, &c, 0);
@@ -39,7 +40,7 @@ list_dag list_dag_new(const pol_input *in, arena *a) {
   l.g.n = (uint32_t)d->n_tasks;
   l.g.n_procs = (uint32_t)in->plat->n_engines;
   l.g.n_columns = est_engines_alike(in->plat) ? 1 : l.g.n_procs;
-  l.g.cost = ARENA_NEW(a, double, d->n_tasks * l.g.n_columns);
+  l.g.cost = ARENA_NEW(a, double, d->n_tasks *l.g.n_columns);
   l.lead_s = ARENA_NEW(a, double, d->n_tasks);
   fill_edges(&l, a);
   fill_costs(&l);

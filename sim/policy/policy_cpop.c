@@ -5,7 +5,8 @@
 
 #include "sim/policy/list_dag.h"
 
-/* The engine that runs the marked compute tasks in the least time; LIST_NONE where none may run all. */
+/* The engine that runs the marked compute tasks in the least time; LIST_NONE where none may run
+ * all. */
 static uint32_t best_for(const list_dag *l, const bool *on) {
   uint32_t best = LIST_NONE;
   double least = INFINITY;

@@ -1,8 +1,8 @@
-/* dmda: deque model, data aware (StarPU's name): minimum completion time with transfers. When a task
- * becomes ready it joins the queue of the engine that is expected to end it first: after what is
- * queued there, after its inputs, and after its loads, which follow those of the tasks placed before
- * it on the DRAM link (list_dag.h). What is expected comes from the model alone; the run's clock is
- * not asked. No stealing. */
+/* dmda: deque model, data aware (StarPU's name): minimum completion time with transfers. When a
+ * task becomes ready it joins the queue of the engine that is expected to end it first: after what
+ * is queued there, after its inputs, and after its loads, which follow those of the tasks placed
+ * before it on the DRAM link (list_dag.h). What is expected comes from the model alone; the run's
+ * clock is not asked. No stealing. */
 #include "sim/policy/list_dag.h"
 #include "sim/policy/queues.h"
 

@@ -1,12 +1,15 @@
-/* exact: branch and bound, for small DAGs. It finds the best schedule of a relaxed machine, on which every task takes what it
- * takes alone, links are nobody's bottleneck, transfers need no channel and SRAM has no size. So what it proves is a lower bound for
- * every schedule on the real machine, and where the real machine does no worse on its plan, that plan is optimal there, too.
- * It says what it proved, and, where the search was cut off, between which times the relaxed optimum lies.
+/* exact: branch and bound, for small DAGs. It finds the best schedule of a relaxed machine, on
+ * which every task takes what it takes alone, links are nobody's bottleneck, transfers need no
+ * channel and SRAM has no size. So what it proves is a lower bound for every schedule on the real
+ * machine, and where the real machine does no worse on its plan, that plan is optimal there, too.
+ * It says what it proved, and, where the search was cut off, between which times the relaxed
+ * optimum lies.
  *
- * Branching: the ready tasks by every engine that may run them, each appended to its engine, in order of starting time, by which
- * every schedule that starts tasks as early as its order allows is met once. Of engines that are alike and free at
- * the same time only the first is tried. Bound: the longest way to the end from each task that is left, and all work that is
- * left, spread evenly over the engines from when they are free. The first way down, and the plan where nothing better is
+ * Branching: the ready tasks by every engine that may run them, each appended to its engine, in
+ * order of starting time, by which every schedule that starts tasks as early as its order allows is
+ * met once. Of engines that are alike and free at the same time only the first is tried. Bound: the
+ * longest way to the end from each task that is left, and all work that is left, spread evenly over
+ * the engines from when they are free. The first way down, and the plan where nothing better is
  * found, is heft's. Work is limited by steps, not by time: the same result everywhere. */
 #include <math.h>
 #include <stdio.h>
@@ -16,8 +19,8 @@
 
 extern const policy policy_heft;
 
-enum { MOST_TASKS = 512 };
-static const uint64_t MOST_STEPS = 200000000;
+enum { MOST_TASKS = 512 }; /* compute tasks; above it only the bound at the root is taken */
+static const uint64_t MOST_STEPS = 20000000;
 
 typedef struct frame { /* one level: what was placed there */
   uint32_t task, engine;
@@ -32,26 +35,27 @@ typedef struct exact {
   const pol_input *in;
   list_dag l;
   bool alike;
-  size_t n;              /* compute tasks */
-  double *tail;          /* by task: best time of it and all on the longest way behind it */
-  double *least;         /* by task: best time */
-  double *finish;        /* by task, of those placed and of the transfers before them */
-  uint32_t *engine;      /* by task */
-  bool *placed;          /* by task */
-  uint32_t *left;        /* by compute task: compute tasks before it that are not placed, directly or through transfers */
+  size_t n;         /* compute tasks */
+  double *tail;     /* by task: best time of it and all on the longest way behind it */
+  double *least;    /* by task: best time */
+  double *finish;   /* by task, of those placed and of the transfers before them */
+  uint32_t *engine; /* by task */
+  bool *placed;     /* by task */
+  uint32_t *left;   /* by compute task: compute tasks before it that are not placed, directly or
+                       through transfers */
   uint32_t *group_engine, *group_users; /* group_users: tasks of the group that are placed */
-  uint32_t *bindings; /* by engine: groups that are bound to it */
-  double *free_s;        /* by engine */
-  uint32_t *compute;     /* ids */
+  uint32_t *bindings;                   /* by engine: groups that are bound to it */
+  double *free_s;                       /* by engine */
+  uint32_t *compute;                    /* ids */
   frame *stack, *best;
-  branch **branches;     /* by level */
+  branch **branches; /* by level */
   double best_s, open_s, left_work_s;
   uint64_t steps;
   bool cut;
 } exact;
 
-/* When the inputs of t are there; transfers before it take their own time after theirs. They stand in id
- * order behind what they need, so that a transfer is timed anew whenever it is asked for. */
+/* When the inputs of t are there; transfers before it take their own time after theirs. They stand
+ * in id order behind what they need, so that a transfer is timed anew whenever it is asked for. */
 static double inputs_there(exact *x, uint32_t t) {
   const list_graph *g = &x->l.g;
   double there = 0;
@@ -109,7 +113,8 @@ static size_t gather(exact *x, branch *list, double last_start, uint32_t last_ta
       if (!(list_cost(&x->l.g, t, q) < INFINITY)) continue;
       double start = fmax(from, x->free_s[q]);
       if (start < last_start || (start == last_start && t < last_task)) {
-        /* of two that start together the larger id may only come first where the smaller needs it */
+        /* of two that start together the larger id may only come first where the smaller needs it
+         */
         if (start < last_start || from < last_start) continue;
       }
       double bound = bound_of(x, t, q, start);
@@ -201,7 +206,8 @@ static exact prepare(const pol_input *in, const pol_plan *plan, arena *a) {
   x.best = ARENA_NEW(a, frame, x.n + 1);
   x.branches = ARENA_NEW(a, branch *, x.n + 1);
   memcpy(x.compute, plan->order, x.n * sizeof *x.compute);
-  for (size_t i = 0; i < x.n; i++) x.branches[i] = ARENA_NEW(a, branch, (x.n - i) * x.l.g.n_procs + 1);
+  for (size_t i = 0; x.n <= MOST_TASKS && i < x.n; i++)
+    x.branches[i] = ARENA_NEW(a, branch, (x.n - i) * x.l.g.n_procs + 1);
   for (uint32_t t = (uint32_t)d->n_tasks; t-- > 0;) {
     double tail = 0, least = INFINITY;
     for (uint64_t i = x.l.g.first_succ[t]; i < x.l.g.first_succ[t + 1]; i++)
@@ -215,6 +221,13 @@ static exact prepare(const pol_input *in, const pol_plan *plan, arena *a) {
   return x;
 }
 
+/* What holds before anything is placed. */
+static double root_bound(const exact *x) {
+  double most = x->left_work_s / x->l.g.n_procs;
+  for (size_t i = 0; i < x->n; i++) most = fmax(most, x->tail[x->compute[i]]);
+  return most;
+}
+
 static void say(const exact *x) {
   char text[300];
   double proved = x->cut ? fmin(x->open_s, x->best_s) : x->best_s;
@@ -224,25 +237,24 @@ static void say(const exact *x) {
              "exact: optimal without contention: %.9g s; no schedule on this platform is shorter",
              x->best_s);
   else
-    snprintf(text, sizeof text,
-             "exact: cut off; without contention the optimum lies between %.9g and %.9g s, a gap of "
-             "%.2f%%; no schedule on this platform is shorter than the first",
-             proved, x->best_s, 100 * (x->best_s / proved - 1));
+    snprintf(
+        text, sizeof text,
+        "exact: cut off; without contention the optimum lies between %.9g and %.9g s, a gap of "
+        "%.2f%%; no schedule on this platform is shorter than the first",
+        proved, x->best_s, 100 * (x->best_s / proved - 1));
   x->in->host->say(x->in->host->self, text);
 }
 
 static int plan_exact(const pol_input *in, pol_plan *plan, arena *a, err *e) {
-  if (plan->n_order > MOST_TASKS)
-    return err_set(e, ERR_NO,
-                   "scheduler 'exact' is for at most %d compute tasks; this DAG has %zu: use "
-                   "'search'",
-                   MOST_TASKS, plan->n_order);
   arena scratch = {0};
   exact x = prepare(in, plan, &scratch);
   if (policy_heft.plan(in, plan, a, e) == ERR_OK) {
     x.best_s = relaxed_s(&x, plan);
     x.open_s = INFINITY;
-    descend(&x, 0, 0, 0, 0);
+    if (x.n <= MOST_TASKS)
+      descend(&x, 0, 0, 0, 0);
+    else
+      x.cut = true, x.open_s = root_bound(&x);
     for (size_t i = 0; i < x.n; i++) {
       plan->order[i] = x.best[i].task;
       plan->engine[x.best[i].task] = x.best[i].engine;
@@ -253,7 +265,8 @@ static int plan_exact(const pol_input *in, pol_plan *plan, arena *a, err *e) {
   return e->status;
 }
 
-const policy policy_exact = {.name = "exact",
-                             .text = "branch and bound, for small DAGs: optimal where nothing contends, "
-                                     "or the gap that it proved; knows task and transfer times",
-                             .plan = plan_exact};
+const policy policy_exact = {
+    .name = "exact",
+    .text = "branch and bound, for small DAGs: optimal where nothing contends, "
+            "or the gap that it proved; knows task and transfer times",
+    .plan = plan_exact};

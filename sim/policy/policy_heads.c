@@ -1,12 +1,13 @@
-/* heads: static multi-head placement. Head h of H belongs to engine h*E/H from its projection to its
- * output, and so does that share of the columns of every linear layer. The share is read off the
- * data: of the tensor that a task writes a part of (or, where it writes a whole one, reads a part
- * of), the dimension that is cut finest says where the part lies. A task on whole tensors goes with
- * its latest compute input, else to the first engine. Each engine's order is by planned start with
- * upward ranks. */
+/* heads: static multi-head placement. Head h of H belongs to engine h*E/H from its projection to
+ * its output, and so does that share of the columns of every linear layer. The share is read off
+ * the data: of the tensor that a task writes a part of (or, where it writes a whole one, reads a
+ * part of), the dimension that is cut finest says where the part lies. A task on whole tensors goes
+ * with its latest compute input, else to the first engine. Each engine's order is by planned start
+ * with upward ranks. */
 #include "sim/policy/list_dag.h"
 
-/* Where the part begins, as a share of the whole: 0 <= share < 1; negative where it is the whole. */
+/* Where the part begins, as a share of the whole: 0 <= share < 1; negative where it is the whole.
+ */
 static double share_of(const dag *d, const dag_view *v) {
   const dag_tensor *x = &d->tensors[v->tensor];
   double share = -1, cut = 1;
@@ -44,6 +45,7 @@ static int plan_heads(const pol_input *in, pol_plan *plan, arena *a, err *e) {
 }
 
 const policy policy_heads = {.name = "heads",
-                             .text = "static multi-head placement: each head, and its share of every "
-                                     "linear layer, on one engine; knows shapes, and times for order",
+                             .text =
+                                 "static multi-head placement: each head, and its share of every "
+                                 "linear layer, on one engine; knows shapes, and times for order",
                              .plan = plan_heads};

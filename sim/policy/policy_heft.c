@@ -1,6 +1,7 @@
 /* heft: heterogeneous earliest finish time (Topcuoglu, Hariri, Wu 2002). Compute tasks, by
  * descending upward rank, each go to the engine that ends them first, in the earliest gap that is
- * long enough; ties go to the engine that is free first. list_dag.h says how transfers are timed. */
+ * long enough; ties go to the engine that is free first. list_dag.h says how transfers are timed.
+ */
 #include "sim/policy/list_dag.h"
 
 static int plan_heft(const pol_input *in, pol_plan *plan, arena *a, err *e) {

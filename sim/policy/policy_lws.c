@@ -1,7 +1,7 @@
 /* lws: locality work stealing (StarPU's name). A task that becomes ready joins the queue of the
  * engine that ran the last of its inputs, where that may run it; engines without such an input take
- * turns. An engine runs the oldest task of its queue; where it has none, it steals the newest of the
- * nearest engine that has some (numbers up, then round). It knows no times. */
+ * turns. An engine runs the oldest task of its queue; where it has none, it steals the newest of
+ * the nearest engine that has some (numbers up, then round). It knows no times. */
 #include "sim/policy/queues.h"
 
 typedef struct lws {

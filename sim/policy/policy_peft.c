@@ -15,6 +15,7 @@ static int plan_peft(const pol_input *in, pol_plan *plan, arena *a, err *e) {
 }
 
 const policy policy_peft = {.name = "peft",
-                            .text = "predict earliest finish time: as heft, with a look-ahead table "
-                                    "for order and place; knows task and load times",
+                            .text =
+                                "predict earliest finish time: as heft, with a look-ahead table "
+                                "for order and place; knows task and load times",
                             .plan = plan_peft};

@@ -1,12 +1,14 @@
-/* search: makes a schedule better, as far as --search-budget goes. It starts from the best of what the other policies do
- * (the dynamic ones as they happen, as plans) and of the program order, and goes on from there by simulated annealing. Each
- * evaluation is a simulation (pol_host); without a host it is heft. The result is never worse than the best start, which is
- * kept beside the present state, and stops at the lower bound, where nothing is left to win.
+/* search: makes a schedule better, as far as --search-budget goes. It starts from the best of what
+ * the other policies do (the dynamic ones as they happen, as plans) and of the program order, and
+ * goes on from there by simulated annealing. Each evaluation is a simulation (pol_host); without a
+ * host it is heft. The result is never worse than the best start, which is kept beside the present
+ * state, and stops at the lower bound, where nothing is left to win.
  *
- * State: for every unit (a group, or a task without one) an engine, for every task a place. The plan orders tasks by
- * place as far as dependencies allow. Moves: a unit comes earlier or later; all from one place on change places with a
- * stretch behind them; a unit goes to another engine; two units change engines. How far and how bold shrinks with what is left
- * of the budget. A move that changes nothing is not evaluated. Random numbers come from --seed alone. */
+ * State: for every unit (a group, or a task without one) an engine, for every task a place. The
+ * plan orders tasks by place as far as dependencies allow. Moves: a unit comes earlier or later;
+ * all from one place on change places with a stretch behind them; a unit goes to another engine;
+ * two units change engines. How far and how bold shrinks with what is left of the budget. A move
+ * that changes nothing is not evaluated. Random numbers come from --seed alone. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,7 +36,7 @@ typedef struct search {
   list_dag l;
   arena *mem;
   pol_rand rand;
-  uint32_t n_units, *unit; /* by task; POL_NONE for transfers */
+  uint32_t n_units, *unit;  /* by task; POL_NONE for transfers */
   uint32_t *first, *member; /* unit u: member[first[u] .. first[u + 1] - 1] */
   uint64_t done;
   double bound_s;
@@ -78,8 +80,8 @@ static void make_units(search *s) {
     if (s->unit[t] != POL_NONE) s->member[s->first[s->unit[t] + 1]++] = t;
 }
 
-/* The order that the keys say, into x->order, and keys that are places again. True if it, or an engine,
- * differs from `from`. */
+/* The order that the keys say, into x->order, and keys that are places again. True if it, or an
+ * engine, differs from `from`. */
 static bool settle(search *s, state *x, const state *from, size_t n) {
   arena scratch = {0};
   uint32_t *order = list_order(&s->l.g, x->key, &scratch);
@@ -196,10 +198,18 @@ static bool move(search *s, size_t n, double left) {
   for (int i = 0; i < TRIES; i++) {
     copy_state(s, &s->tried, &s->now);
     switch (pol_rand_below(&s->rand, one ? 2 : 4)) {
-    case 0: move_unit(s, n, left); break;
-    case 1: move_stretch(s, n, left); break;
-    case 2: change_engine(s, n); break;
-    default: swap_engines(s, n); break;
+    case 0:
+      move_unit(s, n, left);
+      break;
+    case 1:
+      move_stretch(s, n, left);
+      break;
+    case 2:
+      change_engine(s, n);
+      break;
+    default:
+      swap_engines(s, n);
+      break;
     }
     if (settle(s, &s->tried, &s->now, n)) return true;
   }
@@ -214,7 +224,8 @@ static void anneal(search *s, size_t n) {
     evaluate(s, &s->tried, n);
     double worse = (s->tried.makespan_s - s->now.makespan_s) / s->now.makespan_s;
     double heat = COLD * pow(HOT / COLD, left);
-    if (worse <= 0 || pol_rand_unit(&s->rand) < exp(-worse / heat)) copy_state(s, &s->now, &s->tried);
+    if (worse <= 0 || pol_rand_unit(&s->rand) < exp(-worse / heat))
+      copy_state(s, &s->now, &s->tried);
     if (s->now.makespan_s < s->best.makespan_s) copy_state(s, &s->best, &s->now);
     report(s, s->best.makespan_s);
   }
@@ -249,6 +260,7 @@ static int plan_search(const pol_input *in, pol_plan *plan, arena *a, err *e) {
 }
 
 const policy policy_search = {.name = "search",
-                              .text = "simulated annealing of order and engines from the best of the "
-                                      "others, --search-budget simulations; knows the simulator",
+                              .text =
+                                  "simulated annealing of order and engines from the best of the "
+                                  "others, --search-budget simulations; knows the simulator",
                               .plan = plan_search};

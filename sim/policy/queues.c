@@ -15,7 +15,8 @@ struct queues {
   uint32_t *in;           /* by task: its list, POL_NONE where in none */
   uint32_t *seq, n_seq;   /* by task: when it came */
   uint32_t *group_engine; /* by group */
-  uint32_t *group_first, *group_next; /* ready tasks of a group that nobody took yet: by group, by task */
+  uint32_t *group_first,
+      *group_next; /* ready tasks of a group that nobody took yet: by group, by task */
 };
 
 queues *queues_new(const pol_input *in, arena *a) {

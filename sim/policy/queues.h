@@ -1,7 +1,8 @@
-/* queues.h - for dynamic policies that keep a queue of ready tasks an engine. A group whose first task an engine took is that
- * engine's: its ready tasks move to it at once, and later ones are added to it, whatever the caller says. Within an engine
- * tasks leave in the order in which they came. Everything costs the same however long queues are, but for q_steal where
- * engines reach different SRAMs. */
+/* queues.h - for dynamic policies that keep a queue of ready tasks an engine. A group whose first
+ * task an engine took is that engine's: its ready tasks move to it at once, and later ones are
+ * added to it, whatever the caller says. Within an engine tasks leave in the order in which they
+ * came. Everything costs the same however long queues are, but for q_steal where engines reach
+ * different SRAMs. */
 #ifndef LS_QUEUES_H
 #define LS_QUEUES_H
 
@@ -14,7 +15,8 @@ queues *queues_new(const pol_input *in, arena *a);
 /* The engine that the task must go to, or POL_ANY. */
 uint32_t queues_bound(const queues *q, uint32_t task);
 
-/* Adds a ready task to the engine's queue, which must be able to run it (or to that of its group's engine). */
+/* Adds a ready task to the engine's queue, which must be able to run it (or to that of its group's
+ * engine). */
 void queues_add(queues *q, uint32_t task, uint32_t engine);
 
 /* The engine's oldest task, or POL_NONE. */

@@ -19,7 +19,8 @@ static inline double pol_rand_unit(pol_rand *r) { /* [0,1) */
   return (double)(pol_rand_next(r) >> 11) * 0x1p-53;
 }
 
-static inline uint32_t pol_rand_below(pol_rand *r, uint32_t n) { /* 0 .. n-1; the bias is below 2^-32 */
+static inline uint32_t pol_rand_below(pol_rand *r,
+                                      uint32_t n) { /* 0 .. n-1; the bias is below 2^-32 */
   return (uint32_t)(pol_rand_next(r) % n);
 }
 
