@@ -85,16 +85,10 @@ awk -F, -v policies="${POLICIES[*]}" '
     for (i = 2; i <= n; i++) { x = list[i]; for (j = i - 1; j > 0 && list[j] > x; j--) list[j + 1] = list[j]; list[j + 1] = x }
     printf "%-22s %8.2f %% %8.2f %% %8.2f %%\n", name, 100 * (list[int((n + 1) / 2)] - 1), 100 * (list[int(0.95 * n + 0.999999)] - 1), 100 * (list[n] - 1)
   }
-  NR == 1 {next}
-  {seen[$1] = 1}
-  $7 == "infeasible" {bad[$1] = 1; no[$1] = 1}
-  $7 == "failed" {bad[$1] = 1; broke[$1] = 1}
-  $7 == "ok" {r[$1, $2] = $5}
-  END {
-    for (i in seen) {points++; if (i in broke) failed++; else if (i in no) cannot++; else good[++m] = i}
-    printf "%d points; %d do not fit their chip%s\n\n", points, cannot, failed ? "; " failed " FAILED" : ""
-    if (m == 0) exit 1
-    printf "%-22s %10s %10s %10s\n", "above the bound by", "median", "95th pct.", "maximum"
+  function table(title, splits,   i, m, p, k, name, good, list, best) {
+    for (i in seen) if (!(i in bad) && split_of[i] ~ splits) good[++m] = i
+    if (m == 0) return
+    printf "\n%-22s %10s %10s %10s\n", title " (" m ")", "median", "95th pct.", "maximum"
     k = split(policies, name, " ")
     for (p = 1; p <= k; p++) {
       for (i = 1; i <= m; i++) list[i] = r[good[i], name[p]]
@@ -104,6 +98,19 @@ awk -F, -v policies="${POLICIES[*]}" '
       best[i] = 1e300
       for (p = 1; p <= k; p++) if (name[p] != "search" && r[good[i], name[p]] + 0 < best[i]) best[i] = r[good[i], name[p]] + 0
     }
-    show("best of them, no search", best, m)
+    show("best, without search", best, m)
+  }
+  NR == 1 {next}
+  {seen[$1] = 1; split_of[$1] = $8; sub(/.*split /, "", split_of[$1])}
+  $7 == "infeasible" {bad[$1] = 1; no[$1] = 1}
+  $7 == "failed" {bad[$1] = 1; broke[$1] = 1}
+  $7 == "ok" {r[$1, $2] = $5 + 0}
+  END {
+    for (i in seen) {points++; if (i in broke) failed++; else if (i in no) cannot++}
+    printf "%d points; %d do not fit their chip%s; makespan above the lower bound by:\n", points, cannot, failed ? "; " failed " FAILED" : ""
+    table("all", ".")
+    table("split head, tile", "^(head|tile)$")
+    table("split op", "^op$")
+    table("split none", "^none$")
     exit failed > 0
   }' "$OUT/quality.csv"

@@ -176,7 +176,7 @@ rm -r schedules
 says 0 '' models
 grep -q '^llama-3.2-1b ' stdout || fail 'models lacks llama-3.2-1b'
 says 0 '' schedulers
-for s in serial random eager lws prio dmda heads heft cpop peft search exact; do
+for s in serial random eager lws prio dmda heads heft cpop peft fit search exact; do
   grep -q "^$s  *[a-z].*" stdout || fail "schedulers lacks $s, or a line on it"
 done
 says 0 '' ops
