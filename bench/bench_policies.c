@@ -101,7 +101,8 @@ static int bench(int argc, char **argv, arena *a, err *e) {
     return e->status;
   o.layers = argc > 2 ? strtoull(argv[2], NULL, 10) : 16;
   if (argc > 3 && plat_set(&p, arena_printf(a, "engines=%s", argv[3]), a, e)) return e->status;
-  wl_target target = {(uint32_t)p.n_engines, (uint64_t)p.srams[0].capacity_B, 0};
+  wl_target target = {.engines = (uint32_t)p.n_engines,
+                      .sram_B = (uint64_t)p.srams[0].capacity_B};
   if (wl_compile(&m, &o, &target, &d, a, e)) return e->status;
   reach within;
   if (reach_make(&within, &p, d, a, e)) return e->status;
