@@ -17,12 +17,16 @@
 static const double EXACT_s = 2e-12;
 
 static arena mem;
+static timeline *logs[64]; /* whose logs are to be freed */
+static size_t n_logs;
 
 static void setup(void) {
   mem = (arena){0};
+  n_logs = 0;
 }
 
 static void teardown(void) {
+  for (size_t i = 0; i < n_logs; i++) tl_free(logs[i]);
   arena_free(&mem);
 }
 
@@ -331,6 +335,8 @@ static timeline *run_with(const small *s, const policy *p, machine_options opt) 
   err e = {0};
   timeline *tl = tl_new(s->d, &s->p, "x", true, &mem);
   observer watch = tl_observer(tl);
+  ck_assert_uint_lt(n_logs, sizeof logs / sizeof logs[0]);
+  logs[n_logs++] = tl;
   opt.prefetch = 2;
   int status = exec_fluid(s->d, &s->p, p, &opt, &watch, &mem, &e);
   ck_assert_msg(status == ERR_OK, "%s", e.msg);
