@@ -9,6 +9,7 @@
 #   whole model      a decode step of LLaMA-3.2-1B, and a hybrid run (prefill 128, 32 steps): time, tasks/s, memory
 #   scale            decode of 18, 180, 1800 blocks, 10k to 1M tasks: cost a task against that at 10k     wanted: <= 1.3
 #   engines          4 against 64: the same DAG, and one compiled for as many; flows at once stay few      wanted: <= 2
+#   policies         what each decides in, a task, on a DAG of 100k tasks and more                             wanted: <= 2 us
 #   kernels          one thread, batch 1: GB/s of weights and ms for the linear layers of a LLaMA-3.2-1B block, for each
 #                    weight format, beside a STREAM-like copy                      wanted: f32 >= 0.6 of the copy
 #
@@ -22,7 +23,7 @@ ROUNDS=${1:-7}
 ensure_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_TEST[@]}" time
 cd "$ROOT"
 build release
-cmake --build build/release --target bare_simgrid --target bench_run --target bench_kernels >&2
+cmake --build build/release --target bare_simgrid --target bench_run --target bench_policies --target bench_kernels >&2
 BIN=$ROOT/build/release
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
@@ -99,5 +100,13 @@ for name in four same64 own64; do
     what = name == "four" ? " 4 engines" : name == "same64" ? "64 engines, the same DAG" : "64 engines, a DAG for 64"
     printf "engines          %s: %d tasks, at most %d flows at once, simulation %.2f us a task, ratio %.2f; compile to report %.2f us, ratio %.2f\n", what, n, f, s, s / s0, a, a / a0}'
 done
+# --- what policies decide in
+for _ in $(seq "$ROUNDS"); do "$BIN/bench_policies"; done >"$WORK/policies"
+awk -v n="$(awk '$1 == "tasks" {print $2; exit}' "$WORK/policies")" 'BEGIN {printf "policies         us a task, on a DAG of %d tasks:", n}'
+for name in $(awk '$1 == "policy" && !seen[$2]++ {print $2}' "$WORK/policies"); do
+  printf ' %s %.2f' "$name" "$(awk -v p="$name" '$1 == "policy" && $2 == p {print $3}' "$WORK/policies" | median)"
+done
+echo
+
 # --- the reference kernels against a copy, taking turns
 "$BIN/bench_kernels" $((ROUNDS < 101 ? ROUNDS : 101)) | sed '1s/^/kernels          /; 2,$s/^/                 /'

@@ -63,7 +63,12 @@ typedef enum cli_kind {
   X(TILE_BYTES, "tile-bytes", CLI_TEXT, "SIZE", "", "", 0, 0,                                      \
     "largest piece of weights that is loaded at once (default: from SRAM's size)")                  \
   X(SCHEDULER, "scheduler", CLI_TEXT, "NAME", "", "heft", 0, 0,                                    \
-    "who decides what runs where; `llamasim schedulers` lists them")                               \
+    "who decides what runs where; `llamasim schedulers` lists them; file:F: a schedule that "      \
+    "--save-schedule or another program wrote")                                                    \
+  X(SEARCH_BUDGET, "search-budget", CLI_NUMBER, "N", "", "400", 1, 1000000000,                     \
+    "simulations that --scheduler search may make")                                                \
+  X(SAVE_SCHEDULE, "save-schedule", CLI_TEXT, "F", "", "", 0, 0,                                   \
+    "writes engine and order of every task as JSON, for --scheduler file:F")                       \
   X(PREFETCH, "prefetch", CLI_NUMBER, "N", "", "2", 0, 1048576,                                    \
     "how many tasks ahead of an engine's present one may load their operands")                     \
   X(RESIDENT, "resident", CLI_CHOICE, "none|weights|kv|all", "", "none", 0, 0,                      \

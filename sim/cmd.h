@@ -6,6 +6,7 @@
 #include "sim/base/file.h"
 #include "sim/cli.h"
 #include "sim/explain.h"
+#include "sim/evaluate.h"
 #include "sim/platform.h"
 #include "sim/policy.h"
 #include "workloads/block.h"
@@ -37,13 +38,27 @@ ERR_CHECK int cmd_compile_model(const model *m, const wl_options *o, const platf
 /* --dtype and --kv-dtype; sets nothing else. */
 ERR_CHECK int cmd_dtypes(const cli *c, wl_options *o, err *e);
 
-/* --scheduler */
+/* --scheduler, for who takes no schedule from a file */
 ERR_CHECK int cmd_find_policy(const cli *c, const policy **p, arena *a, err *e);
 
 /* --explain: the re-simulations, before the run itself (explain.h). `given`: the DAG is not compiled from a model. */
 ERR_CHECK int cmd_explain(const cli *c, const dag *d, bool given, const policy *pol,
                           const machine_options *opt, const platform *p, explain *x, arena *a,
                           err *e);
+/* A policy as a run takes it: --scheduler (also file:F), --search-budget, --save-schedule. First find, before anything else is
+ * done; then, when the DAG is there, ready: reads the file, and sets what machine_options hands on to the policy. */
+typedef struct cmd_policy {
+  const policy *run;   /* for the executor; NULL from find to ready where a file is to be read */
+  const char *name;    /* for reports */
+  const char *file;    /* NULL: none */
+  pol_schedule given, made;
+  pol_recorder recorder;
+  pol_host host;
+  const cli *cli;
+} cmd_policy;
+ERR_CHECK int cmd_policy_find(const cli *c, cmd_policy *p, arena *a, err *e);
+ERR_CHECK int cmd_policy_ready(cmd_policy *p, const dag *d, const platform *plat, machine_options *opt,
+                               arena *a, err *e);
 
 /* A line on standard error, where the options and the terminal allow; `tasks`: how large the job
  * is. */
@@ -61,7 +76,7 @@ void cmd_progress(const cli *c, size_t tasks, const char *fmt, ...)
 
 /* The files of a run: opened together before it, finished together after it, so that a path that
  * cannot be written fails at once, and a run that fails leaves nothing behind. */
-typedef enum cmd_file { CMD_REPORT, CMD_TRACE, CMD_CSV, CMD_TIMELINE, CMD_FILE_COUNT } cmd_file;
+typedef enum cmd_file { CMD_REPORT, CMD_TRACE, CMD_CSV, CMD_TIMELINE, CMD_SCHEDULE, CMD_FILE_COUNT } cmd_file;
 
 typedef struct cmd_files {
   out *o[CMD_FILE_COUNT]; /* NULL: not asked for, or finished */

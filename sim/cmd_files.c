@@ -6,7 +6,8 @@
 static const cli_opt OPTION[CMD_FILE_COUNT] = {[CMD_REPORT] = CLI_REPORT,
                                                [CMD_TRACE] = CLI_TRACE,
                                                [CMD_CSV] = CLI_CSV,
-                                               [CMD_TIMELINE] = CLI_TIMELINE};
+                                               [CMD_TIMELINE] = CLI_TIMELINE,
+                                               [CMD_SCHEDULE] = CLI_SAVE_SCHEDULE};
 
 enum { CSV_LIMIT = 1 << 30 };
 
@@ -47,7 +48,9 @@ static int check_paths(const cli *c, const cmd_files *f, arena *a, err *e) {
       if (f->path[j] != NULL && cmd_same_file(f->path[i], f->path[j], a))
         return err_set(e, ERR_BAD, "--%s and --%s both write '%s'; give each its own file",
                        cli_option_at(OPTION[j])->name, name, f->path[i]);
-    const char *const INPUT[] = {c->operand, c->value[CLI_PLATFORM], c->value[CLI_MODEL]};
+    const char *schedule = c->value[CLI_SCHEDULER];
+    schedule = strncmp(schedule, "file:", 5) == 0 ? schedule + 5 : NULL;
+    const char *const INPUT[] = {c->operand, c->value[CLI_PLATFORM], c->value[CLI_MODEL], schedule};
     for (size_t j = 0; j < sizeof INPUT / sizeof INPUT[0]; j++)
       if (INPUT[j] != NULL && !cmd_is_stdout(f->path[i]) && file_exists(INPUT[j]) &&
           cmd_same_file(f->path[i], INPUT[j], a))

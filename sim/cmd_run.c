@@ -3,6 +3,7 @@
 #include "sim/cmd.h"
 #include "sim/exec.h"
 #include "sim/report.h"
+#include "sim/schedule_file.h"
 
 /* A DAG file of 2 GiB has about 5 million tasks. */
 static const size_t DAG_LIMIT = (size_t)1 << 31;
@@ -40,7 +41,7 @@ static int write_results(const report *r, const explain *x, cmd_files *f, arena 
 
 /* The same path for a compiled DAG and for one from a file: what is reported depends on the DAG
  * alone. */
-static int simulate(const cli *c, const dag *d, const platform *p, const policy *pol, cmd_files *f,
+static int simulate(const cli *c, const dag *d, const platform *p, cmd_policy *pol, cmd_files *f,
                     arena *a, err *e) {
   reach within;
   arena scratch = {0};
@@ -49,19 +50,22 @@ static int simulate(const cli *c, const dag *d, const platform *p, const policy 
   if (status != ERR_OK) return status;
   cmd_progress(c, d->n_tasks, "simulating %zu tasks on '%s'", d->n_tasks, p->name);
   bounds b = est_bounds(p, d, a);
-  timeline *tl = tl_new(d, p, pol->name, f->o[CMD_TRACE] != NULL, a);
-  observer watch = tl_observer(tl);
   machine_options opt = {.prefetch = (uint32_t)c->number[CLI_PREFETCH],
                          .seed = c->number[CLI_SEED]};
+  if (cmd_policy_ready(pol, d, p, &opt, a, e)) return e->status;
+  timeline *tl = tl_new(d, p, pol->name, f->o[CMD_TRACE] != NULL, a);
+  observer watch = tl_observer(tl);
   tl->prefetch = opt.prefetch;
   tl->seed = opt.seed;
   explain x;
   bool explains = c->given[CLI_EXPLAIN];
-  if (explains) status = cmd_explain(c, d, c->operand != NULL, pol, &opt, p, &x, a, e);
-  if (status == ERR_OK) status = exec_simgrid(d, p, pol, &opt, &watch, a, e);
+  if (explains) status = cmd_explain(c, d, c->operand != NULL, pol->run, &opt, p, &x, a, e);
+  if (status == ERR_OK) status = exec_simgrid(d, p, pol->run, &opt, &watch, a, e);
   if (status == ERR_OK) {
     cmd_progress(c, d->n_tasks, "simulated %.9g s; writing results", tl->makespan_s);
     report r = report_make(tl, &b, a);
+    if (f->o[CMD_SCHEDULE] != NULL)
+      schedule_file_write(d, p, &pol->made, pol->name, f->o[CMD_SCHEDULE]);
     status = write_results(&r, explains ? &x : NULL, f, a, e);
   }
   tl_free(tl);
@@ -87,9 +91,9 @@ typedef int dag_source(const cli *c, const platform *p, dag **d, arena *a, err *
 static int run(const cli *c, dag_source *source, arena *a, err *e) {
   platform p;
   dag *d;
-  const policy *pol;
+  cmd_policy pol;
   cmd_files f;
-  if (cmd_find_policy(c, &pol, a, e) || cmd_load_platform(c, &p, a, e)) return e->status;
+  if (cmd_policy_find(c, &pol, a, e) || cmd_load_platform(c, &p, a, e)) return e->status;
   if (cmd_files_open(c, &f, a, e)) return e->status;
   if (c->given[CLI_EXPLAIN] && f.to_stdout) {
     cmd_files_abort(&f);
@@ -97,7 +101,7 @@ static int run(const cli *c, dag_source *source, arena *a, err *e) {
                                "write that to a file");
   }
   int status = source(c, &p, &d, a, e);
-  if (status == ERR_OK) status = simulate(c, d, &p, pol, &f, a, e);
+  if (status == ERR_OK) status = simulate(c, d, &p, &pol, &f, a, e);
   cmd_files_abort(&f);
   return status;
 }

@@ -64,6 +64,9 @@ typedef struct machine machine;
 typedef struct machine_options {
   uint32_t prefetch;
   uint64_t seed;
+  const pol_schedule *given; /* handed on to the policy, as policy.h has them */
+  const pol_host *host;
+  pol_recorder *recorder;
 } machine_options;
 
 /* What a resource plays, step by step: sleep lead + latency (lead alone where route is NULL), send

@@ -210,7 +210,10 @@ int machine_new(machine **out_m, const dag *d, const platform *p, const policy *
                   .succ = m->succ,
                   .reach = &m->reach,
                   .prefetch = opt->prefetch,
-                  .seed = opt->seed};
+                  .seed = opt->seed,
+                  .given = opt->given,
+                  .host = opt->host,
+                  .recorder = opt->recorder};
   pol_plan plan;
   if (pol_make_plan(pol, &in, &plan, a, e)) return e->status;
   m->serial = plan.serial;

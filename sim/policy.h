@@ -20,23 +20,55 @@
 #define POL_ANY UINT32_MAX
 #define POL_NONE UINT32_MAX
 
-typedef struct pol_input {
+typedef struct pol_input pol_input;
+typedef struct pol_plan pol_plan;
+typedef struct policy policy;
+
+/* A schedule that happened or was given: what `pol_given` replays (sim/policy/given.c) and a recorder writes down. Of a
+ * dynamic policy that is the order in which engines took tasks, with the planned order beside it, as memory admission
+ * falls back on that; and which tasks the machine itself put on an engine (`taken`, not `pick`). */
+typedef struct pol_schedule {
+  const char *scheduler; /* whose it is */
+  bool dynamic, serial;
+  uint32_t *order; /* the compute tasks: as planned; dynamic: as taken */
+  size_t n_order;
+  uint32_t *engine; /* by task */
+  uint32_t *planned; /* dynamic: the planned order */
+  bool *forced;      /* dynamic, by task: the machine took it itself */
+} pol_schedule;
+
+/* What a driver above the policies lends to one that searches. The policy asks; it never sees the executor. */
+typedef struct pol_host {
+  void *self;
+  /* The makespan of the plan on `in`'s platform, simulated; INFINITY where it does not run. */
+  double (*makespan)(void *self, const pol_input *in, const pol_plan *plan);
+  /* Runs the policy and turns what happened into a plan with an engine for every task; its makespan, or INFINITY. */
+  double (*record)(void *self, const pol_input *in, const policy *p, pol_plan *plan);
+  uint64_t budget; /* calls of either that `search` may make */
+  void (*progress)(void *self, uint64_t done, uint64_t budget, double best_s);
+  void (*say)(void *self, const char *text); /* what is worth knowing beside the plan, in one line */
+} pol_host;
+
+struct pol_input {
   const dag *dag;
   const platform *plat;
   dag_succ succ;
   const reach *reach;
   uint32_t prefetch; /* as the run's option */
   uint64_t seed;
-} pol_input;
+  const pol_schedule *given; /* for pol_given and pol_replayed */
+  const pol_host *host;      /* NULL: nobody simulates for a policy that would like it */
+  struct pol_recorder *recorder; /* for pol_recording_*; else NULL */
+};
 
-typedef struct pol_plan {
+struct pol_plan {
   uint32_t *order;  /* the compute tasks, topological */
   size_t n_order;
   uint32_t *engine; /* by task id; POL_ANY for transfers, and for what is decided at run time */
   bool serial;      /* one thing at a time: a task starts when the one before it in the full order has ended */
-} pol_plan;
+};
 
-typedef struct policy {
+struct policy {
   const char *name;
   const char *text;  /* one line: what it does and what it knows */
   /* `plan` comes with order and engine allocated (n_order compute tasks; engine all POL_ANY) and order = id order. */
@@ -47,7 +79,19 @@ typedef struct policy {
   void (*ready)(void *state, uint32_t task);
   uint32_t (*pick)(void *state, uint32_t engine);
   void (*taken)(void *state, uint32_t task, uint32_t engine);
-} policy;
+};
+
+/* Replays in->given: a static one as its plan, a dynamic one (whose engines take their tasks in the given order, each as soon as
+ * it is ready) to the same events, on the same DAG and platform. Not in the registry. */
+const policy *pol_replay_of(const pol_schedule *s);
+
+/* Runs as `p` does and writes down what happens. Lives as long as `a`. `in->recorder` must be the recorder when its policy runs. */
+typedef struct pol_recorder {
+  const policy *p;
+  pol_schedule *out;
+  arena *mem;
+} pol_recorder;
+const policy *pol_recording_of(const policy *p);
 
 /* NULL where there is none of that name. */
 const policy *pol_find(const char *name);

@@ -41,9 +41,9 @@ level() {
   sim/platform.[ch] | sim/platform_*.[ch]) level=1 ;;            # the plain table
   sim/estimate*.[ch] | sim/reach.[ch]) level=3 ;;
   sim/policy.h | sim/policy/*.[ch] | sim/observer.h) level=4 ;;
-  sim/machine*.[ch] | sim/order*.[ch] | sim/sram*.[ch] | sim/exec*.[ch] | sim/timeline*.[ch]) level=5 ;;
+  sim/machine*.[ch] | sim/order*.[ch] | sim/sram*.[ch] | sim/exec*.[ch] | sim/timeline*.[ch] | sim/evaluate.[ch]) level=5 ;;
   sim/design.[ch]) level=6 ;;
-  sim/attribution*.[ch] | sim/report*.[ch] | sim/explain*.[ch] | sim/compare*.[ch]) level=6 ;;
+  sim/attribution*.[ch] | sim/report*.[ch] | sim/explain*.[ch] | sim/compare*.[ch] | sim/schedule_file.[ch]) level=6 ;;
   sim/cli*.[ch] | sim/cmd.h | sim/cmd_*.[ch] | sim/main.c) level=7 ;;
   *) return 1 ;;
   esac
@@ -54,7 +54,7 @@ may_not() {
   case $1:$2 in
   workloads/*:sim/base/*) ;;
   workloads/*:sim/*) why="workloads/ knows nothing of platforms or time; of sim/ it may include sim/base/ only" && return 1 ;;
-  sim/policy*:sim/machine* | sim/policy*:sim/exec*)
+  sim/policy*:sim/machine* | sim/policy*:sim/exec* | sim/policy*:sim/evaluate*)
     why="the executor asks the policy; the policy never calls the executor" && return 1 ;;
   sim/machine*:sim/timeline* | sim/order*:sim/timeline* | sim/sram*:sim/timeline* | sim/exec*:sim/timeline*)
     why="the executor knows observers, not the timeline" && return 1 ;;

@@ -134,11 +134,51 @@ says 0 '' --help
 says 0 '' --version
 grep -qE '^llamasim [0-9]+\.[0-9]+\.[0-9]+$' stdout || fail "--version: $(cat stdout)"
 
+# ---- schedules as files ----
+mkdir schedules
+for s in serial eager lws prio dmda heft peft; do
+  for more in '' '--split op --past 300 --set sram.capacity=1MiB'; do
+    # shellcheck disable=SC2086  # several words
+    says 0 '' run $more --scheduler $s --save-schedule schedules/s.json --report schedules/r1 --trace schedules/t1 --timeline schedules/l1 --csv schedules/c1
+    # shellcheck disable=SC2086
+    says 0 '' run $more --scheduler file:schedules/s.json --save-schedule schedules/s2.json --report schedules/r2 --trace schedules/t2 --timeline schedules/l2 --csv schedules/c2
+    for pair in 's.json s2.json' 'r1 r2' 't1 t2' 'l1 l2' 'c1 c2'; do
+      read -r x y <<<"$pair"
+      cmp -s "schedules/$x" "schedules/$y" || fail "$s $more: replayed from its file, $y is not $x"
+    done
+    rm schedules/*
+  done
+done
+says 0 '' compile --out schedules/d.json
+says 0 '' simulate schedules/d.json --save-schedule schedules/s.json --scheduler lws --report schedules/r1
+says 0 '' run --scheduler file:schedules/s.json --report schedules/r2
+cmp -s schedules/r1 schedules/r2 || fail 'a schedule saved by simulate is not that of run'
+says 0 '' run --scheduler heft --save-schedule schedules/s.json
+# two tasks swapped: the first of the list is what many need
+awk '/"id": 2,/ {held = $0; next} {print} held != "" && /"id"/ {print held; held = ""}' schedules/s.json >schedules/swapped.json
+cmp -s schedules/s.json schedules/swapped.json && fail 'nothing was swapped'
+refuses 2 "violated dependency: task 68 'MatMul L0.k_proj 1/4 piece 1/2' stands at place 0, before task 2 'RMSNorm L0.attn_norm' at place 1" \
+  run --scheduler file:schedules/swapped.json
+refuses 2 'is for a DAG of' run --scheduler file:schedules/s.json --past 300 --set sram.capacity=1MiB
+refuses 2 "has no engine 'engine2'; its engines are 'engine0' to 'engine1'" simulate schedules/d.json --set engines=2 --scheduler file:schedules/s.json
+refuses 2 'schedules/none.json: ' run --scheduler file:schedules/none.json
+refuses 2 'write file:F' run --scheduler file:
+says 2 '`compile` takes no schedule from a file' compile --scheduler file:schedules/s.json --out box/d.json
+refuses 2 "--search-budget goes with --scheduler search; 'heft' makes no use of it" run --search-budget 3
+refuses 2 'would overwrite the input' run --scheduler file:schedules/s.json --save-schedule schedules/s.json
+for i in 1 2; do says 0 '' run --split op --scheduler search --search-budget 30 --seed 5 --quiet --report schedules/r$i; done
+cmp -s schedules/r1 schedules/r2 || fail 'search differs from run to run'
+says 0 'search: ' run --split op --scheduler search --search-budget 30
+says 0 'exact: optimal without contention: 3.8648e-05 s' simulate "$source_dir/docs/example-dag.json" --scheduler exact
+rm -r schedules
+
 # ---- lists ----
 says 0 '' models
 grep -q '^llama-3.2-1b ' stdout || fail 'models lacks llama-3.2-1b'
 says 0 '' schedulers
-for s in heft serial; do grep -q "^$s " stdout || fail "schedulers lacks $s"; done
+for s in serial random eager lws prio dmda heads heft cpop peft fit search exact; do
+  grep -q "^$s  *[a-z].*" stdout || fail "schedulers lacks $s, or a line on it"
+done
 says 0 '' ops
 grep -q '^MatMul ' stdout || fail 'ops lacks MatMul'
 says 0 '' inspect npu4

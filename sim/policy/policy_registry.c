@@ -4,9 +4,14 @@
 
 #include "sim/policy.h"
 
-extern const policy policy_serial, policy_eager, policy_prio, policy_heft;
+extern const policy policy_serial, policy_eager, policy_prio, policy_random, policy_lws,
+    policy_dmda, policy_heft, policy_cpop, policy_peft, policy_heads, policy_search, policy_exact,
+    policy_fit;
 
-static const policy *const REGISTRY[] = {&policy_serial, &policy_eager, &policy_prio, &policy_heft};
+static const policy *const REGISTRY[] = {
+    &policy_serial, &policy_random, &policy_eager, &policy_lws,  &policy_prio,
+    &policy_dmda,   &policy_heads,  &policy_heft,  &policy_cpop, &policy_peft,
+    &policy_fit,    &policy_search, &policy_exact};
 
 size_t pol_count(void) {
   return sizeof REGISTRY / sizeof REGISTRY[0];

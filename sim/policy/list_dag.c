@@ -1,0 +1,113 @@
+#include "sim/policy/list_dag.h"
+
+#include <math.h>
+
+static void fill_edges(list_dag *l, arena *a) {
+  const dag *d = l->in->dag;
+  list_graph *g = &l->g;
+  g->first_succ = l->in->succ.first;
+  g->succ = l->in->succ.succ;
+  g->first_pred = ARENA_NEW(a, uint64_t, d->n_tasks + 1);
+  for (uint32_t t = 0; t < d->n_tasks; t++)
+    g->first_pred[t + 1] = g->first_pred[t] + d->tasks[t].n_deps;
+  g->pred = ARENA_NEW(a, uint32_t, g->first_pred[d->n_tasks] + 1);
+  for (uint32_t t = 0; t < d->n_tasks; t++)
+    for (uint32_t i = 0; i < d->tasks[t].n_deps; i++)
+      g->pred[g->first_pred[t] + i] = dag_deps(d, &d->tasks[t])[i];
+}
+
+static void fill_costs(list_dag *l) {
+  const dag *d = l->in->dag;
+  list_graph *g = &l->g;
+  for (uint32_t t = 0; t < d->n_tasks; t++) {
+    cost c = cost_of(d, t);
+    double *row = g->cost + (size_t)t * g->n_columns;
+    if (list_dag_is_compute(l->in, t)) {
+      for (uint32_t p = 0; p < g->n_columns; p++)
+        row[p] =
+            pol_may_run(l->in, t, p) ? est_compute(l->in->plat, d, t, &c, p).alone_s : INFINITY;
+      continue;
+    }
+    est_parts x = est_transfer(l->in->plat, d, t, &c, 0);
+    l->lead_s[t] = x.lead_s + x.latency_s;
+    for (uint32_t p = 0; p < g->n_columns; p++) row[p] = x.alone_s;
+  }
+}
+
+list_dag list_dag_new(const pol_input *in, arena *a) {
+  const dag *d = in->dag;
+  list_dag l = {.in = in};
+  l.g.n = (uint32_t)d->n_tasks;
+  l.g.n_procs = (uint32_t)in->plat->n_engines;
+  l.g.n_columns = est_engines_alike(in->plat) ? 1 : l.g.n_procs;
+  l.g.cost = ARENA_NEW(a, double, d->n_tasks *l.g.n_columns);
+  l.lead_s = ARENA_NEW(a, double, d->n_tasks);
+  fill_edges(&l, a);
+  fill_costs(&l);
+  for (size_t i = 0; i < in->plat->n_dmas; i++) l.channels += in->plat->dmas[i].channels;
+  l.stack = ARENA_NEW(a, uint32_t, d->n_tasks + 1);
+  l.timed = ARENA_NEW(a, bool, d->n_tasks);
+  l.group_engine = ARENA_NEW(a, uint32_t, d->n_groups + 1);
+  for (uint32_t g = 0; g < d->n_groups; g++) l.group_engine[g] = POL_ANY;
+  return l;
+}
+
+/* Times a transfer whose inputs are timed. A load follows the loads before it on the link. */
+static void time_transfer(list_dag *l, uint32_t u, double from) {
+  double alone_s = l->g.cost[(size_t)u * l->g.n_columns];
+  if (op_kind_of((op)l->in->dag->tasks[u].op) == OP_LOAD) {
+    from = fmax(from, l->link_free_s);
+    l->link_free_s = from + fmax(alone_s - l->lead_s[u], alone_s / l->channels);
+  }
+  l->plan.start[u] = from;
+  l->plan.finish[u] = from + alone_s;
+  l->timed[u] = true;
+}
+
+/* When the task's inputs are there; times the transfers that nobody needed before, depth first. */
+static double inputs_there(list_dag *l, uint32_t t) {
+  const list_graph *g = &l->g;
+  size_t depth = 0;
+  l->stack[depth++] = t;
+  for (;;) {
+    uint32_t u = l->stack[depth - 1], missing = POL_NONE;
+    double there = 0;
+    for (uint64_t i = g->first_pred[u]; i < g->first_pred[u + 1] && missing == POL_NONE; i++) {
+      uint32_t v = g->pred[i];
+      if (!l->timed[v]) missing = v;
+      if (l->plan.finish[v] > there) there = l->plan.finish[v];
+    }
+    if (missing != POL_NONE)
+      l->stack[depth++] = missing;
+    else if (--depth == 0)
+      return there;
+    else
+      time_transfer(l, u, there);
+  }
+}
+
+void list_dag_place(list_dag *l, uint32_t t, const double *oct, uint32_t only) {
+  double from = inputs_there(l, t);
+  uint32_t g = l->in->dag->tasks[t].group;
+  if (g != DAG_NO_GROUP && l->group_engine[g] != POL_ANY) only = l->group_engine[g];
+  if (only != LIST_NONE && !pol_may_run(l->in, t, only)) only = LIST_NONE;
+  uint32_t engine = list_place(&l->plan, t, from, oct, only);
+  l->timed[t] = true;
+  if (g != DAG_NO_GROUP) l->group_engine[g] = engine;
+}
+
+void list_dag_plan(list_dag *l, const uint32_t *order, size_t n, const double *oct,
+                   const uint32_t *only, pol_plan *plan) {
+  arena scratch = {0};
+  l->plan = list_plan_new(&l->g, &scratch);
+  size_t k = 0;
+  for (size_t i = 0; i < n; i++) {
+    uint32_t t = order[i];
+    if (!list_dag_is_compute(l->in, t)) continue;
+    list_dag_place(l, t, oct, only == NULL ? LIST_NONE : only[t]);
+    plan->order[k++] = t;
+    plan->engine[t] = l->plan.proc[t];
+  }
+  pol_sort(plan->order, k, l->plan.start);
+  arena_free(&scratch);
+}

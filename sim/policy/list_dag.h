@@ -1,0 +1,42 @@
+/* list_dag.h - a task DAG as list.h wants it, and the times of transfers that list.h does not know.
+ *
+ * Every task is a node; a compute task costs what it takes alone on each engine, a transfer the
+ * same everywhere. Edges cost nothing: data is in an SRAM that several engines reach, or a transfer
+ * task brings it. Transfers take no place on an engine: a load is timed when its first reader is
+ * placed, on one DRAM link that moves loads one after the other in that order; a store or move ends
+ * its uncontended time after its inputs. SRAM's size is not modelled: the machine's admission sees
+ * to it. */
+#ifndef LS_LIST_DAG_H
+#define LS_LIST_DAG_H
+
+#include "sim/policy.h"
+#include "sim/policy/list.h"
+
+typedef struct list_dag {
+  const pol_input *in;
+  list_graph g;
+  list_plan plan;
+  double *lead_s; /* of transfers: what of their time the link is free */
+  double link_free_s;
+  uint32_t channels;
+  uint32_t *group_engine, *stack;
+  bool *timed; /* by task */
+} list_dag;
+
+list_dag list_dag_new(const pol_input *in, arena *a);
+
+static inline bool list_dag_is_compute(const pol_input *in, uint32_t t) {
+  return op_kind_of((op)in->dag->tasks[t].op) == OP_COMPUTE;
+}
+
+/* Places a compute task, where its group is if it has one, else as list_place. `only` gives way to
+ * both the group and reach. */
+void list_dag_place(list_dag *l, uint32_t t, const double *oct, uint32_t only);
+
+/* The compute tasks of the order, placed one after the other, become the plan: each engine runs its
+ * tasks by planned start (topological, as a task starts after its inputs end). `only`: by task, or
+ * NULL. */
+void list_dag_plan(list_dag *l, const uint32_t *order, size_t n, const double *oct,
+                   const uint32_t *only, pol_plan *plan);
+
+#endif
