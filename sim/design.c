@@ -7,18 +7,13 @@
 #include "sim/exec.h"
 #include "workloads/spill.h"
 
-enum { STEPS = 8, WINDOW = 8, WINDOW_GIVEN = 20, DEEPER = 3, FEW_ROWS = 4 };
-static const double NEAR_BOUND = 1.003;
+enum { STEPS = 4, FINE_STEPS = 32, FEW_ROWS = 4 };
+static const double NEAR_DRAM = 1.005, HOPELESS = 1.5;
 
-uint64_t design_step(uint64_t bytes) {
-  if (bytes < STEPS) return bytes;
+uint64_t design_step(uint64_t bytes, uint64_t steps) {
   uint64_t unit = 1;
-  while (bytes / unit >= 2 * STEPS) unit *= 2;
+  while (bytes / unit >= 2 * steps) unit *= 2;
   return bytes / unit * unit;
-}
-
-uint64_t design_before(uint64_t step) {
-  return step == 0 ? 0 : design_step(step - 1);
 }
 
 /* What is tried out. */
@@ -47,6 +42,12 @@ typedef struct result {
   bool wasteless, near;
 } result;
 
+/* What the bytes take on the DRAM's route at least. */
+static double dram_s(const platform *p, uint64_t bytes) {
+  const plat_route *r = plat_find_route(p, plat_host_dram(p), plat_host_sram(p, 0));
+  return r == NULL ? 0 : (double)bytes / (p->dram.efficiency * r->bandwidth_Bps);
+}
+
 static bool would_run(const trial *x, const dag *d, double *end_s, arena *a) {
   err ignored = {0};
   observer obs = {.self = end_s, .end = at_end};
@@ -71,7 +72,7 @@ static result try_out(trial *x, uint64_t sram_B) {
     cost_totals c = cost_sum(d);
     r.traffic_B = c.dram_read + c.dram_write;
     r.wasteless = wasteless(x, d);
-    r.near = r.wasteless && r.end_s <= NEAR_BOUND * est_bounds(&x->p, d, &scratch).lower_s;
+    r.near = r.wasteless && r.end_s <= NEAR_DRAM * dram_s(&x->p, r.traffic_B);
   } else {
     r.end_s = INFINITY;
   }
@@ -87,25 +88,49 @@ static bool no_worse(const trial *x, const result *a, const result *b) {
 /* From here on larger tiles change nothing for a step of few rows. */
 static uint64_t enough_for_few(const wl_options *o, const wl_target *t) {
   uint64_t streams = o->split == WL_NONE ? 1 : t->engines;
-  return design_step(4 * streams * WL_FEW_ROWS_PIECE_B);
+  return design_step(4 * streams * WL_FEW_ROWS_PIECE_B, STEPS);
+}
+
+typedef struct search {
+  result least, last; /* the best, and the latest, of those that run */
+  uint64_t best, smallest;
+  bool edge; /* a smaller one does not run */
+} search;
+
+/* Tries out one more; false where it does not run. */
+static bool look(trial *x, uint64_t c, search *s) {
+  result r = try_out(x, c);
+  s->edge = r.end_s == INFINITY;
+  if (s->edge) return false;
+  s->smallest = c;
+  s->last = r;
+  if (s->best == 0 || no_worse(x, &r, &s->least)) s->best = c, s->least = r;
+  return true;
+}
+
+/* Still smaller ones would only be worse. */
+static bool hopeless(const trial *x, const search *s) {
+  if (x->o.tile_B > 0) return (double)s->last.traffic_B > HOPELESS * (double)s->least.traffic_B;
+  return s->last.end_s > HOPELESS * s->least.end_s;
 }
 
 /* The candidate to compile for, or 0: none runs. */
 static uint64_t choose(trial *x, uint64_t sram_B) {
-  uint64_t first = design_step(sram_B), enough = enough_for_few(&x->o, &x->t), best = 0;
+  uint64_t enough = enough_for_few(&x->o, &x->t), first = design_step(sram_B, STEPS), c = first;
   bool few = x->o.batch * x->o.tokens <= FEW_ROWS, given = x->o.tile_B > 0;
-  if (few && !given && first > enough && try_out(x, enough).near) return enough;
-  result least = {.end_s = INFINITY, .traffic_B = UINT64_MAX};
-  uint64_t c = first;
-  for (int left = given ? WINDOW_GIVEN : WINDOW; left > 0 && c > 0; left--, c = design_before(c)) {
-    result r = try_out(x, c);
-    if (c == first && (given ? r.wasteless : r.near)) return c;
-    if (r.end_s < INFINITY && no_worse(x, &r, &least)) {
-      best = c, least = r;
-      if (left <= DEEPER) left = DEEPER + 1;
-    }
+  if (few && !given && sram_B > enough && try_out(x, enough).near) return enough;
+  search s = {0};
+  for (; c > 0; c = design_step(c - 1, STEPS)) {
+    if (!look(x, c, &s) && s.best > 0) break;
+    if (c == first && s.best == c && (given ? s.least.wasteless : s.least.near)) return c;
+    if (s.best > 0 && hopeless(x, &s)) break;
   }
-  return best;
+  if (!s.edge) return s.best; /* hopeless before it would not run */
+  /* the least that runs lies between two steps */
+  c = design_step(s.best > 0 ? s.smallest - 1 : sram_B, FINE_STEPS);
+  for (int left = FINE_STEPS / STEPS; left > 0 && c > 0; left--, c = design_step(c - 1, FINE_STEPS))
+    if (!look(x, c, &s)) break;
+  return s.best;
 }
 
 static bool fits(const dag *d, uint64_t sram_B) {
