@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include "sim/cmd.h"
-#include "sim/design.h"
 #include "sim/platform_xml.h"
 #include "sim/base/units.h"
 #include "workloads/block.h"
@@ -129,7 +128,7 @@ int cmd_compile_model(const model *m, const wl_options *o, const platform *p, da
   wl_target t = {.engines = (uint32_t)p->n_engines, .sram_B = whole_bytes(p->srams[0].capacity_B)};
   wl_pads pads = find_pads(p, a);
   wl_pads_target(&pads, &t);
-  if (design_compile(m, o, &t, p, d, a, e)) return e->status;
+  if (wl_compile(m, o, &t, d, a, e)) return e->status;
   *d = wl_place(*d, &pads, a);
   return dag_check(*d, m->name, e);
 }
