@@ -46,6 +46,16 @@ const cli_command CLI_COMMANDS[] = {
      "llamasim compile | llamasim simulate - --scheduler serial",
      cmd_simulate,
      {CLI_PLATFORM, CLI_SET, RUN_OPTIONS, FILE_OPTIONS, COMMON_OPTIONS}},
+    {"sweep",
+     "",
+     "runs many points, on all cores, to CSV",
+     "KEY is an option of `run` or a --set key. A row is what `run --csv` writes for its point, in the order\n"
+     "of points at any --jobs; a point that fails is a row with its reason as `error`. Until all rows\n"
+     "are there they stand in FILE.part; --resume goes on with it, whatever ended the sweep.",
+     "llamasim sweep --vary engines=1:16:x2 --vary dram.bandwidth=12.8GBps:409.6GBps:x2 --out sweep.csv",
+     cmd_sweep,
+     {WORKLOAD_OPTIONS, RUN_OPTIONS, CLI_VARY, CLI_POINTS, CLI_OUT, CLI_JOBS, CLI_RESUME, CLI_SHARD,
+      COMMON_OPTIONS}},
     {"inspect",
      "MODEL|PLATFORM.xml",
      "prints the structure of a model or of a platform",
@@ -222,7 +232,7 @@ static int take_option(int argc, char **argv, int *i, cli *c, arena *a, err *e) 
   cli_opt o = find_option(c, name, a, e);
   if (o == CLI_OPT_COUNT) return e->status;
   const cli_option *x = &OPTIONS[o];
-  if (c->given[o] && o != CLI_SET)
+  if (c->given[o] && o != CLI_SET && o != CLI_VARY)
     return err_set(e, ERR_BAD, "--%s stands there twice; give it once", x->name);
   c->given[o] = true;
   if (x->kind == CLI_FLAG) {
@@ -236,6 +246,7 @@ static int take_option(int argc, char **argv, int *i, cli *c, arena *a, err *e) 
       return err_set(e, ERR_BAD, "--%s needs a value: --%s %s", x->name, x->name, x->value);
     c->value[o] = argv[++*i];
   }
+  if (o == CLI_VARY) ARENA_PUSH(a, c->vary, c->n_vary, c->cap_vary, c->value[o]);
   if (o == CLI_SET) ARENA_PUSH(a, c->set, c->n_set, c->cap_set, c->value[o]);
   return check_value(c, o, e);
 }

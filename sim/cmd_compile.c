@@ -120,16 +120,27 @@ static wl_pads find_pads(const platform *p, arena *a) {
   return pads;
 }
 
+int cmd_find_work(const cli *c, const platform *p, const model *m, cmd_work *w, arena *a, err *e) {
+  *w = (cmd_work){.model = m};
+  if (workload_options(c, m, &w->options, e)) return e->status;
+  w->target = (wl_target){.engines = (uint32_t)p->n_engines,
+                          .sram_B = whole_bytes(p->srams[0].capacity_B)};
+  w->pads = find_pads(p, a);
+  wl_pads_target(&w->pads, &w->target);
+  return ERR_OK;
+}
+
+int cmd_compile_work(const cmd_work *w, dag **d, arena *a, err *e) {
+  if (wl_compile(w->model, &w->options, &w->target, d, a, e)) return e->status;
+  *d = wl_place(*d, &w->pads, a);
+  return dag_check(*d, w->model->name, e);
+}
+
 int cmd_compile_dag(const cli *c, const platform *p, dag **d, arena *a, err *e) {
   model *m = ARENA_NEW(a, model, 1);
-  wl_options o;
-  if (model_load(c->value[CLI_MODEL], m, a, e) || workload_options(c, m, &o, e)) return e->status;
-  wl_target t = {.engines = (uint32_t)p->n_engines, .sram_B = whole_bytes(p->srams[0].capacity_B)};
-  wl_pads pads = find_pads(p, a);
-  wl_pads_target(&pads, &t);
-  if (wl_compile(m, &o, &t, d, a, e)) return e->status;
-  *d = wl_place(*d, &pads, a);
-  return dag_check(*d, m->name, e);
+  cmd_work w;
+  if (model_load(c->value[CLI_MODEL], m, a, e) || cmd_find_work(c, p, m, &w, a, e)) return e->status;
+  return cmd_compile_work(&w, d, a, e);
 }
 
 int cmd_compile(const cli *c, arena *a, err *e) {

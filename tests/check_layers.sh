@@ -40,7 +40,7 @@ level() {
   sim/estimate*.[ch] | sim/reach.[ch]) level=3 ;;
   sim/policy.h | sim/policy/*.[ch] | sim/observer.h) level=4 ;;
   sim/machine*.[ch] | sim/order*.[ch] | sim/sram*.[ch] | sim/exec*.[ch] | sim/timeline*.[ch]) level=5 ;;
-  sim/attribution*.[ch] | sim/report*.[ch]) level=6 ;;
+  sim/attribution*.[ch] | sim/report*.[ch] | sim/sweep*.[ch]) level=6 ;;
   sim/cli*.[ch] | sim/cmd.h | sim/cmd_*.[ch] | sim/main.c) level=7 ;;
   *) return 1 ;;
   esac

@@ -83,7 +83,7 @@ dag() {
 small=(--model stories15m)
 
 # ---- usage ----
-says 2 'no command; there are: run compile simulate inspect models schedulers ops help'
+says 2 'no command; there are: run compile simulate sweep inspect models schedulers ops help'
 says 2 "unknown command 'simulte' (did you mean 'simulate'?)" simulte
 says 2 "unknown command 'verify'; there are: run" verify
 says 2 "unknown command '--quiet'" --quiet
