@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "sim/cmd_sweep.h"
+#include "sim/exec.h"
 #include "sim/jobs.h"
 #include "sim/sweep_file.h"
 
@@ -207,6 +208,7 @@ static int run_points(sweep *s, arena *a, err *e) {
                    s->file.part);
   }
   s->from = s->first + s->file.rows;
+  exec_simgrid_start();
   s->begun_s = s->shown_s = now_s();
   int status = jobs_run_prepared((size_t)(s->end - s->from), (size_t)s->c->number[CLI_JOBS],
                                  prepare, work, take, s, e);

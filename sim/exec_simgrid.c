@@ -406,7 +406,10 @@ static bool *find_apart(const platform *p, arena *a) {
   return apart;
 }
 
-static void configure(void) {
+void exec_simgrid_start(void) {
+  static bool started;
+  if (started) return;
+  started = true;
   static char name[] = "llamasim", quiet[] = "--log=root.thresh:critical";
   static char *argv[] = {name, quiet, NULL};
   int argc = 2;
@@ -499,7 +502,7 @@ int exec_simgrid(const dag *d, const platform *p, const policy *pol, const machi
   assert(!sim.used && "one simulation a process");
   if (machine_new(&sim.m, d, p, pol, opt, obs, a, e)) return e->status;
   sim.used = true;
-  configure();
+  exec_simgrid_start();
   if (load_platform(p, e)) return e->status;
   find_hosts(p, a);
   sim.plat = p;
