@@ -49,10 +49,11 @@ const cli_command CLI_COMMANDS[] = {
     {"sweep",
      "",
      "runs many points, on all cores, to CSV",
-     "KEY is an option of `run` or a --set key. A row is what `run --csv` writes for its point, in the order\n"
-     "of points at any --jobs; a point that fails is a row with its reason as `error`. Until all rows\n"
-     "are there they stand in FILE.part; --resume goes on with it, whatever ended the sweep.",
-     "llamasim sweep --vary engines=1:16:x2 --vary dram.bandwidth=12.8GBps:409.6GBps:x2 --out sweep.csv",
+     "KEY is an option of `run` or a --set key. A row is what `run --csv` writes for its point;\n"
+     "rows are in the order of points at any --jobs. A point that fails is a row with its reason\n"
+     "as `error`. Until all rows are there they stand in FILE.part; --resume goes on with it,\n"
+     "whatever ended the sweep.",
+     "llamasim sweep --vary engines=1:16:x2 --vary past=0:4096:+512 --out sweep.csv",
      cmd_sweep,
      {WORKLOAD_OPTIONS, RUN_OPTIONS, CLI_VARY, CLI_POINTS, CLI_OUT, CLI_JOBS, CLI_RESUME, CLI_SHARD,
       COMMON_OPTIONS}},

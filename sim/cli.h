@@ -3,7 +3,8 @@
  * is read or run.
  *
  * `--opt value` and `--opt=value` are the same; `--` ends the options; an option stands once, but
- * for --set and --vary. What the contract names and this version cannot do yet (`later`) is refused as such.
+ * for --set and --vary. What the contract names and this version cannot do yet (`later`) is refused
+ * as such.
  */
 #ifndef LS_CLI_H
 #define LS_CLI_H
@@ -72,7 +73,7 @@ typedef enum cli_kind {
   X(FORMAT, "format", CLI_CHOICE, DAG_FORMATS(CLI_FORMAT_NAME, "|"), "", "json", 0, 0,             \
     "of the DAG")                                                                                  \
   X(OUT, "out", CLI_TEXT, "F", "", "-", 0, 0,                                                      \
-    "also -o F; where the result goes; - is standard output")                                         \
+    "also -o F; where the result goes; - is standard output")                                      \
   X(REPORT, "report", CLI_TEXT, "F", "", "", 0, 0, "writes the report as JSON")                    \
   X(TRACE, "trace", CLI_TEXT, "F", "", "", 0, 0,                                                   \
     "writes a timeline for Perfetto (ui.perfetto.dev); gzipped where F ends in .gz")               \
@@ -87,7 +88,8 @@ typedef enum cli_kind {
     "the points instead: a header with the keys, a line a point")                                  \
   X(JOBS, "jobs", CLI_NUMBER, "N", "", "", 1, 1024,                                                \
     "processes at once (default: cores); changes no result")                                       \
-  X(RESUME, "resume", CLI_FLAG, "", "", "", 0, 0, "goes on where an interrupted sweep was stopped") \
+  X(RESUME, "resume", CLI_FLAG, "", "", "", 0, 0,                                                  \
+    "goes on where an interrupted sweep was stopped")                                              \
   X(SHARD, "shard", CLI_TEXT, "I/N", "", "1/1", 0, 0,                                              \
     "only part I of N of the points; the parts' rows, one after the other, are the whole")         \
   X(QUIET, "quiet", CLI_FLAG, "", "", "", 0, 0, "no progress messages")                            \

@@ -27,8 +27,8 @@ ERR_CHECK int cmd_load_platform(const cli *c, platform *p, arena *a, err *e);
  * checked. */
 ERR_CHECK int cmd_compile_dag(const cli *c, const platform *p, dag **d, arena *a, err *e);
 
-/* The same in two steps: what is to be compiled, which is all that the DAG depends on; and compiling it. `m` and `w->pads`
- * must outlive it. */
+/* The same in two steps: what is to be compiled, which is all that the DAG depends on; and
+ * compiling it. `m` and `w->pads` must outlive it. */
 typedef struct cmd_work {
   const model *model;
   wl_options options;
@@ -36,7 +36,8 @@ typedef struct cmd_work {
   wl_pads pads;
 } cmd_work;
 
-ERR_CHECK int cmd_find_work(const cli *c, const platform *p, const model *m, cmd_work *w, arena *a, err *e);
+ERR_CHECK int cmd_find_work(const cli *c, const platform *p, const model *m, cmd_work *w, arena *a,
+                            err *e);
 ERR_CHECK int cmd_compile_work(const cmd_work *w, dag **d, arena *a, err *e);
 
 /* Simulates the DAG and writes the report as a row of CSV; a process can do that once. */

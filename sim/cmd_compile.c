@@ -123,8 +123,8 @@ static wl_pads find_pads(const platform *p, arena *a) {
 int cmd_find_work(const cli *c, const platform *p, const model *m, cmd_work *w, arena *a, err *e) {
   *w = (cmd_work){.model = m};
   if (workload_options(c, m, &w->options, e)) return e->status;
-  w->target = (wl_target){.engines = (uint32_t)p->n_engines,
-                          .sram_B = whole_bytes(p->srams[0].capacity_B)};
+  w->target =
+      (wl_target){.engines = (uint32_t)p->n_engines, .sram_B = whole_bytes(p->srams[0].capacity_B)};
   w->pads = find_pads(p, a);
   wl_pads_target(&w->pads, &w->target);
   return ERR_OK;
@@ -139,7 +139,8 @@ int cmd_compile_work(const cmd_work *w, dag **d, arena *a, err *e) {
 int cmd_compile_dag(const cli *c, const platform *p, dag **d, arena *a, err *e) {
   model *m = ARENA_NEW(a, model, 1);
   cmd_work w;
-  if (model_load(c->value[CLI_MODEL], m, a, e) || cmd_find_work(c, p, m, &w, a, e)) return e->status;
+  if (model_load(c->value[CLI_MODEL], m, a, e) || cmd_find_work(c, p, m, &w, a, e))
+    return e->status;
   return cmd_compile_work(&w, d, a, e);
 }
 

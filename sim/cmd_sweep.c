@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -80,9 +81,10 @@ static void show(sweep *s, bool last) {
   if (!s->shows || (now - s->shown_s < 0.5 && !last)) return;
   s->shown_s = now;
   uint64_t all = s->end - s->first, here = s->first + s->file.rows - s->from;
-  double rate = (double)here / (now - s->begun_s);
+  double rate = (double)here / fmax(now - s->begun_s, 1e-9);
   fprintf(stderr, "llamasim: %" PRIu64 "/%" PRIu64 " points, %.0f/s, %.0f s to go%s", s->file.rows,
-          all, rate, (double)(all - s->file.rows) / rate, s->terminal && !last ? "   \r" : "\n");
+          all, rate, here == 0 ? 0 : (double)(all - s->file.rows) / rate,
+          s->terminal && !last ? "   \r" : "\n");
 }
 
 /* ---- results ---- */
@@ -154,6 +156,7 @@ static int check_points(sweep *s, const char **header, const char **plan, arena 
     sweep_run x;
     if (sweep_read_point(&s->source, i, &x, e)) return e->status;
     for (int k = 0; k < x.argc; k++) h = hash(h, x.argv[k], strlen(x.argv[k]) + 1);
+    sweep_count_work(&s->source, &x);
     int status = check_columns(&x, i, header, a, e);
     arena_free(&x.mem);
     if (status != ERR_OK) return status;

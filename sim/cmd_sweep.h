@@ -4,8 +4,10 @@
  * for each key that varies. It is read by the parser of command lines, so that an option means, and
  * refuses, here what it does there. Models and platform files are read once, and a DAG is compiled
  * once for each distinct piece of work (options, model, and what the compiler sees of the
- * platform); DAGs are kept up to SWEEP_KEPT_TASKS tasks together, from then on the one used last
- * makes room: whether equal work comes in a row or comes round again, most of it is found. */
+ * platform). Whoever has checked all points has counted their work, so that a DAG goes with its
+ * last point: what is kept makes every fork dearer. DAGs to be used again are kept up to
+ * SWEEP_KEPT_TASKS tasks together; from then on the one used last makes room, so that of work that
+ * comes round again most is found. */
 #ifndef LS_CMD_SWEEP_H
 #define LS_CMD_SWEEP_H
 
@@ -13,7 +15,13 @@
 #include "sim/report.h"
 #include "sim/sweep.h"
 
-enum { SWEEP_KEPT_TASKS = 1 << 16 };
+enum { SWEEP_KEPT_TASKS = 1 << 15, SWEEP_COUNTED = 1 << 14 };
+
+/* How many points are still to come that have this work. */
+typedef struct sweep_count {
+  uint64_t hash; /* 0: the slot is empty */
+  uint64_t left;
+} sweep_count;
 
 /* Something read once, by the name it was asked for. */
 typedef struct sweep_named {
@@ -27,6 +35,7 @@ typedef struct sweep_dag {
   arena mem;
   dag *dag; /* NULL: it cannot be compiled, `why` says why */
   err *why;
+  uint64_t left; /* points to come */
 } sweep_dag;
 
 typedef struct sweep_source {
@@ -38,6 +47,8 @@ typedef struct sweep_source {
   size_t n_plats, cap_plats, n_models, cap_models;
   sweep_dag *dags;
   size_t n_dags, cap_dags, kept_tasks;
+  sweep_count *counts; /* SWEEP_COUNTED slots; work beyond half of them is taken to come again */
+  size_t n_counts;
   uint64_t compiled; /* how many times */
   arena *mem;
 } sweep_source;
@@ -61,6 +72,9 @@ typedef struct sweep_run {
 /* Point i, checked as far as that goes without compiling. ERR_BAD names the point. Give it back
  * with arena_free(&x->mem). */
 ERR_CHECK int sweep_read_point(sweep_source *s, uint64_t i, sweep_run *x, err *e);
+
+/* Counts the work of a point that will come. */
+void sweep_count_work(sweep_source *s, const sweep_run *x);
 
 /* Its DAG, from those kept or compiled now; valid until the next call. */
 const sweep_dag *sweep_find_dag(sweep_source *s, const sweep_run *x);

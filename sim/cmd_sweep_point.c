@@ -67,6 +67,7 @@ int sweep_source_open(sweep_source *s, const cli *c, arena *a, err *e) {
   cli_opt *option = ARENA_NEW(a, cli_opt, s->plan.n_keys);
   s->option = option;
   s->cursor.plan = &s->plan;
+  s->counts = ARENA_NEW(a, sweep_count, SWEEP_COUNTED);
   for (size_t k = 0; k < s->plan.n_keys; k++)
     if (find_key(s, s->plan.key[k], &option[k], e))
       return c->given[CLI_POINTS] ? err_prefix(e, "%s", s->plan.path) : err_prefix(e, "--vary");
@@ -221,20 +222,48 @@ static size_t tasks_of(const sweep_dag *x) {
   return x->dag != NULL ? x->dag->n_tasks : 0;
 }
 
+/* The slot of that work, taken or to be taken; NULL where the table is full. */
+static sweep_count *find_count(sweep_source *s, const char *key) {
+  uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+  for (const char *p = key; *p != '\0'; p++) h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+  if (h == 0) h = 1;
+  for (size_t i = h % SWEEP_COUNTED;; i = (i + 1) % SWEEP_COUNTED) {
+    if (s->counts[i].hash == h) return &s->counts[i];
+    if (s->counts[i].hash != 0) continue;
+    if (s->n_counts >= SWEEP_COUNTED / 2) return NULL;
+    s->n_counts++;
+    s->counts[i].hash = h;
+    return &s->counts[i];
+  }
+}
+
+void sweep_count_work(sweep_source *s, const sweep_run *x) {
+  char *key = work_key(x);
+  sweep_count *n = find_count(s, key);
+  if (n != NULL) n->left++;
+  free(key);
+}
+
+static void drop_last(sweep_source *s) {
+  s->kept_tasks -= tasks_of(&s->dags[s->n_dags - 1]);
+  drop_dag(&s->dags[--s->n_dags]);
+}
+
 const sweep_dag *sweep_find_dag(sweep_source *s, const sweep_run *x) {
-  sweep_dag new = {.key = work_key(x)};
+  if (s->n_dags > 0 && s->dags[s->n_dags - 1].left == 0) drop_last(s); /* its points are over */
+  sweep_dag new = {.key = work_key(x), .left = 1};
+  sweep_count *count = find_count(s, new.key);
+  if (count != NULL) new.left = count->left > 0 ? --count->left : 0;
   for (size_t i = s->n_dags; i-- > 0;) {
     if (strcmp(s->dags[i].key, new.key) != 0) continue;
     free(new.key);
+    s->dags[i].left = new.left;
     sweep_dag found = s->dags[i]; /* the one used last stands at the end */
     memmove(&s->dags[i], &s->dags[i + 1], (s->n_dags - 1 - i) * sizeof found);
     s->dags[s->n_dags - 1] = found;
     return &s->dags[s->n_dags - 1];
   }
-  if (s->n_dags > 0 && s->kept_tasks + s->n_dags > SWEEP_KEPT_TASKS) {
-    s->kept_tasks -= tasks_of(&s->dags[s->n_dags - 1]);
-    drop_dag(&s->dags[--s->n_dags]);
-  }
+  if (s->n_dags > 0 && s->kept_tasks + s->n_dags > SWEEP_KEPT_TASKS) drop_last(s);
   new.why = mem_alloc(1, sizeof *new.why);
   *new.why = (err){0};
   if (cmd_compile_work(&x->work, &new.dag, &new.mem, new.why)) new.dag = NULL;

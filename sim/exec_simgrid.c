@@ -424,8 +424,8 @@ void exec_simgrid_start(void) {
   sg_cfg_set_double(TIMING_PRECISION, 1e-13);
 }
 
-/* A file without a name where the system has such, so that a kill leaves nothing behind; else one in
- * TMPDIR. Writes its path. */
+/* A file without a name where the system has such, so that a kill leaves nothing behind; else one
+ * in TMPDIR. Writes its path. */
 static int temporary_file(char *path, size_t size, bool *named) {
 #ifdef __linux__
   int hidden = memfd_create("llamasim-platform", MFD_CLOEXEC);

@@ -9,7 +9,7 @@ enum { DEPTH = 4 };
 typedef struct csv {
   out *o;
   bool header, first;
-  bool lost; /* the run failed: cells of results stay empty */
+  bool lost;       /* the run failed: cells of results stay empty */
   const char *why; /* it failed; NULL: it did not */
   int depth;
   const char *path[DEPTH];
@@ -42,7 +42,8 @@ static bool begin_cell(csv *c, const char *key) {
 
 static void put_object(void *self, const char *key) {
   csv *c = self;
-  if (c->why != NULL && c->depth == 0 && strcmp(key, "tasks") == 0) c->lost = true; /* the first result */
+  if (c->why != NULL && c->depth == 0 && strcmp(key, "tasks") == 0)
+    c->lost = true; /* the first result */
   c->path[c->depth++] = key;
 }
 

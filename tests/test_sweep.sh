@@ -240,5 +240,12 @@ same killed.csv uninterrupted.csv "a process of a point killed"
 "$bin" sweep --model stories15m --vary past=1,2,3 --out p.csv --progress 2>stderr || fail "--progress: exit status $?"
 grep -q '3/3 points' stderr || fail "--progress: $(cat stderr)"
 
+# --- a DAG is compiled once for each distinct workload, whether equal ones come in a row or round again
+for order in '--vary past=0:3:+1 --vary dram.bandwidth=10GBps:14GBps:+1GBps' '--vary dram.bandwidth=10GBps:14GBps:+1GBps --vary past=0:3:+1'; do
+  # shellcheck disable=SC2086  # words on purpose
+  "$bin" sweep --model stories15m $order --out p.csv --progress 2>stderr || fail "$order: exit status $?"
+  grep -q ': 4 DAGs compiled' stderr || fail "$order: $(cat stderr)"
+done
+
 [ $failures -eq 0 ] || { echo "$failures checks failed" >&2; exit 1; }
 echo "all checks passed"
