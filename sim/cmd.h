@@ -41,8 +41,8 @@ ERR_CHECK int cmd_find_work(const cli *c, const platform *p, const model *m, cmd
 ERR_CHECK int cmd_compile_work(const cmd_work *w, dag **d, arena *a, err *e);
 
 /* Simulates the DAG and writes the report as a row of CSV; a process can do that once. */
-ERR_CHECK int cmd_simulate_row(const cli *c, const dag *d, const platform *p, const policy *pol,
-                               out *row, arena *a, err *e);
+ERR_CHECK int cmd_simulate_row(const cli *c, const dag *d, const platform *p, out *row, arena *a,
+                               err *e);
 
 /* --dtype and --kv-dtype; sets nothing else. */
 ERR_CHECK int cmd_dtypes(const cli *c, wl_options *o, err *e);

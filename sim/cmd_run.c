@@ -63,9 +63,10 @@ static int simulate(const cli *c, const dag *d, const platform *p, const policy 
   return status;
 }
 
-int cmd_simulate_row(const cli *c, const dag *d, const platform *p, const policy *pol, out *row,
-                     arena *a, err *e) {
+int cmd_simulate_row(const cli *c, const dag *d, const platform *p, out *row, arena *a, err *e) {
   cmd_files f = {.row = row};
+  const policy *pol;
+  if (cmd_find_policy(c, &pol, a, e)) return e->status;
   return simulate(c, d, p, pol, &f, a, e);
 }
 

@@ -63,8 +63,7 @@ static int work(void *ctx, size_t piece, out *result, err *e) {
   double start = now_s();
   static err fault;
   const char *why = s->dag->dag == NULL ? s->dag->why->msg : NULL;
-  if (why == NULL &&
-      cmd_simulate_row(&x->c, s->dag->dag, &x->plat, x->policy, result, &x->mem, &fault))
+  if (why == NULL && cmd_simulate_row(&x->c, s->dag->dag, &x->plat, result, &x->mem, &fault))
     why = fault.msg;
   if (why != NULL) {
     report r = sweep_inputs(x, &x->mem);
