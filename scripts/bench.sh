@@ -12,6 +12,8 @@
 #   policies         what each decides in, a task, on a DAG of 100k tasks and more                             wanted: <= 2 us
 #   kernels          one thread, batch 1: GB/s of weights and ms for the linear layers of a LLaMA-3.2-1B block, for each
 #                    weight format, beside a STREAM-like copy                      wanted: f32 >= 0.6 of the copy
+#   sweep            points/s of `llamasim sweep` on one core and on all, one LLaMA-3.2-1B block in decode, CSV written;
+#                    what a point costs; memory for 1,000 and 10,000 points   wanted: >= 250 points/s a core, same memory
 #
 # Usage:   scripts/bench.sh [ROUNDS]          (default 7)
 # Example: scripts/bench.sh 15
@@ -110,3 +112,27 @@ echo
 
 # --- the reference kernels against a copy, taking turns
 "$BIN/bench_kernels" $((ROUNDS < 101 ? ROUNDS : 101)) | sed '1s/^/kernels          /; 2,$s/^/                 /'
+
+# --- sweeps: 1,000 bandwidths, one DAG; 1,000 lengths of the past, a DAG each
+# sweep NAME ARGUMENT...: points a second to $WORK/NAME.rate, a processor second to NAME.cpu, the last cost split to NAME.split
+sweep() {
+  local name=$1
+  shift
+  for _ in $(seq "$ROUNDS"); do
+    /usr/bin/time -o "$WORK/time" -f '%U %S' "$BIN/llamasim" sweep --progress "$@" --out "$WORK/$name.csv" 2>"$WORK/$name.said"
+    awk -v n="$(wc -l <"$WORK/$name.csv")" '{ print (n - 1) / ($1 + $2) }' "$WORK/time" >>"$WORK/$name.cpu"
+    awk '/to go$/ { rate = $4 } END { print rate + 0 }' "$WORK/$name.said" >>"$WORK/$name.rate"
+  done
+  sed -n 's/.*DAGs compiled; //p' "$WORK/$name.said" >"$WORK/$name.split"
+}
+sweep one --vary dram.bandwidth=10GBps:109.9GBps:+0.1GBps --jobs 1
+sweep all --vary dram.bandwidth=10GBps:109.9GBps:+0.1GBps
+sweep work --vary past=0:999:+1
+awk -v one="$(median <"$WORK/one.rate")" -v all="$(median <"$WORK/all.rate")" -v work="$(median <"$WORK/work.rate")" -v cpu="$(median <"$WORK/all.cpu")" -v n="$(nproc)" 'BEGIN {
+  printf "sweep            %.0f points/s with --jobs 1; %.0f on %d cores; %.0f where each compiles a DAG of its own\n", one, all, n, work
+  printf "                 %.0f points a second of processor time, processes and all (what a core does that has nothing else to do)\n", cpu}'
+printf '                 with --jobs 1, %s\n' "$(cat "$WORK/one.split")"
+for n in 1000 10000; do
+  /usr/bin/time -o "$WORK/time" -f '%M' "$BIN/llamasim" sweep --quiet --vary "dram.bandwidth=10GBps:$(awk -v n=$n 'BEGIN { print 10 + (n - 1) / 100 }')GBps:+0.01GBps" --out "$WORK/memory.csv"
+  awk -v n="$(($(wc -l <"$WORK/memory.csv") - 1))" '{ printf "                 %d points: %.1f MB\n", n, $1 * 1024 / 1e6 }' "$WORK/time"
+done

@@ -10,6 +10,7 @@ PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libsimgrid-dev libcjs
 PACKAGES_TEST=(check)
 PACKAGES_FUZZ=(clang libclang-rt-14-dev llvm) # llvm: names in stack traces
 PACKAGES_PICTURES=(gnuplot-nox librsvg2-bin)
+PACKAGES_SLURM=(slurm-wlm munge) # for one test, which root alone can run
 
 say() { printf '\n== %s\n' "$*" >&2; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 2; }

@@ -8,6 +8,7 @@
 case "${1:-}" in -h|--help) show_help; exit 0 ;; esac
 
 ensure_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_TEST[@]}" "${PACKAGES_PICTURES[@]}"
+if [ "$(id -u)" -eq 0 ]; then (ensure_packages "${PACKAGES_SLURM[@]}") || say "no Slurm: its test is skipped"; fi
 cd "$ROOT"
 status=0
 for preset in dev release; do

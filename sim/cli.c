@@ -61,6 +61,17 @@ const cli_command CLI_COMMANDS[] = {
      cmd_verify,
      {WORKLOAD_OPTIONS, CLI_IDS, CLI_IDS_FILE, CLI_GOLDEN, CLI_DUMP, CLI_TOLERANCE, RUN_OPTIONS,
       COMMON_OPTIONS}},
+    {"sweep",
+     "",
+     "runs many points, on all cores, to CSV",
+     "KEY is an option of `run` or a --set key. A row is what `run --csv` writes for its point;\n"
+     "rows are in the order of points at any --jobs. A point that fails is a row with its reason\n"
+     "as `error`. Until all rows are there they stand in FILE.part; --resume goes on with it,\n"
+     "whatever ended the sweep.",
+     "llamasim sweep --vary engines=1:16:x2 --vary past=0:4096:+512 --out sweep.csv",
+     cmd_sweep,
+     {WORKLOAD_OPTIONS, RUN_OPTIONS, CLI_VARY, CLI_POINTS, CLI_OUT, CLI_JOBS, CLI_RESUME, CLI_SHARD,
+      COMMON_OPTIONS}},
     {"inspect",
      "MODEL|PLATFORM.xml",
      "prints the structure of a model or of a platform",
@@ -248,7 +259,7 @@ static int take_option(int argc, char **argv, int *i, cli *c, arena *a, err *e) 
   cli_opt o = find_option(c, name, a, e);
   if (o == CLI_OPT_COUNT) return e->status;
   const cli_option *x = &OPTIONS[o];
-  if (c->given[o] && o != CLI_SET)
+  if (c->given[o] && o != CLI_SET && o != CLI_VARY)
     return err_set(e, ERR_BAD, "--%s stands there twice; give it once", x->name);
   c->given[o] = true;
   if (x->kind == CLI_FLAG) {
@@ -262,6 +273,7 @@ static int take_option(int argc, char **argv, int *i, cli *c, arena *a, err *e) 
       return err_set(e, ERR_BAD, "--%s needs a value: --%s %s", x->name, x->name, x->value);
     c->value[o] = argv[++*i];
   }
+  if (o == CLI_VARY) ARENA_PUSH(a, c->vary, c->n_vary, c->cap_vary, c->value[o]);
   if (o == CLI_SET) ARENA_PUSH(a, c->set, c->n_set, c->cap_set, c->value[o]);
   return check_value(c, o, e);
 }

@@ -3,7 +3,8 @@
  * is read or run.
  *
  * `--opt value` and `--opt=value` are the same; `--` ends the options; an option stands once, but
- * for --set. What the contract names and this version cannot do yet (`later`) is refused as such.
+ * for --set and --vary. What the contract names and this version cannot do yet (`later`) is refused
+ * as such.
  */
 #ifndef LS_CLI_H
 #define LS_CLI_H
@@ -85,7 +86,7 @@ typedef enum cli_kind {
   X(FORMAT, "format", CLI_CHOICE, DAG_FORMATS(CLI_FORMAT_NAME, "|"), "", "json", 0, 0,             \
     "of the DAG")                                                                                  \
   X(OUT, "out", CLI_TEXT, "F", "", "-", 0, 0,                                                      \
-    "also -o F; where the DAG goes; - is standard output")                                         \
+    "also -o F; where the result goes; - is standard output")                                      \
   X(REPORT, "report", CLI_TEXT, "F", "", "", 0, 0, "writes the report as JSON")                    \
   X(TRACE, "trace", CLI_TEXT, "F", "", "", 0, 0,                                                   \
     "writes a timeline for Perfetto (ui.perfetto.dev); gzipped where F ends in .gz")               \
@@ -96,6 +97,17 @@ typedef enum cli_kind {
   X(EXPLAIN, "explain", CLI_FLAG, "", "", "", 0, 0,                                                \
     "prints why it took that long and what would change it: re-simulates with one thing changed at "\
     "a time, on all cores")                                                                         \
+  X(VARY, "vary", CLI_TEXT, "KEY=V1,V2,...", "", "", 0, 0,                                         \
+    "an option or --set key, and its values or ranges START:STOP:xFACTOR, START:STOP:+STEP; "      \
+    "repeatable, the first changes slowest")                                                       \
+  X(POINTS, "points", CLI_TEXT, "FILE.csv", "", "", 0, 0,                                          \
+    "the points instead: a header with the keys, a line a point")                                  \
+  X(JOBS, "jobs", CLI_NUMBER, "N", "", "", 1, 1024,                                                \
+    "processes at once (default: cores); changes no result")                                       \
+  X(RESUME, "resume", CLI_FLAG, "", "", "", 0, 0,                                                  \
+    "goes on where an interrupted sweep was stopped")                                              \
+  X(SHARD, "shard", CLI_TEXT, "I/N", "", "1/1", 0, 0,                                              \
+    "only part I of N of the points; the parts' rows, one after the other, are the whole")         \
   X(QUIET, "quiet", CLI_FLAG, "", "", "", 0, 0, "no progress messages")                            \
   X(PROGRESS, "progress", CLI_FLAG, "", "", "", 0, 0,                                              \
     "progress messages even where standard error is no terminal")                                  \
@@ -148,6 +160,8 @@ struct cli {
   uint64_t number[CLI_OPT_COUNT];   /* of CLI_NUMBER options that have a value */
   const char **set;                 /* --set, in order */
   size_t n_set, cap_set;
+  const char **vary; /* --vary, in order */
+  size_t n_vary, cap_vary;
 };
 
 /* argv without the program's name. Errors (ERR_BAD) say what is accepted, and what may have been

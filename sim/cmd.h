@@ -10,8 +10,10 @@
 #include "sim/platform.h"
 #include "sim/policy.h"
 #include "workloads/block.h"
+#include "workloads/place.h"
 
 int cmd_run(const cli *c, arena *a, err *e);
+int cmd_sweep(const cli *c, arena *a, err *e);
 int cmd_simulate(const cli *c, arena *a, err *e);
 int cmd_compile(const cli *c, arena *a, err *e);
 int cmd_verify(const cli *c, arena *a, err *e);
@@ -34,6 +36,22 @@ ERR_CHECK int cmd_compile_dag(const cli *c, const platform *p, dag **d, arena *a
 ERR_CHECK int cmd_workload(const cli *c, const model *m, wl_options *o, err *e);
 ERR_CHECK int cmd_compile_model(const model *m, const wl_options *o, const platform *p, dag **d,
                                 arena *a, err *e);
+/* The same in two steps: what is to be compiled, which is all that the DAG depends on; and
+ * compiling it. `m` and `w->pads` must outlive it. */
+typedef struct cmd_work {
+  const model *model;
+  wl_options options;
+  wl_target target;
+  wl_pads pads;
+} cmd_work;
+
+ERR_CHECK int cmd_find_work(const cli *c, const platform *p, const model *m, cmd_work *w, arena *a,
+                            err *e);
+ERR_CHECK int cmd_compile_work(const cmd_work *w, dag **d, arena *a, err *e);
+
+/* Simulates the DAG and writes the report as a row of CSV; a process can do that once. */
+ERR_CHECK int cmd_simulate_row(const cli *c, const dag *d, const platform *p, out *row, arena *a,
+                               err *e);
 
 /* --dtype and --kv-dtype; sets nothing else. */
 ERR_CHECK int cmd_dtypes(const cli *c, wl_options *o, err *e);
@@ -82,6 +100,7 @@ typedef struct cmd_files {
   out *o[CMD_FILE_COUNT]; /* NULL: not asked for, or finished */
   const char *path[CMD_FILE_COUNT];
   bool to_stdout; /* one of them goes there */
+  out *row;       /* not NULL: the CSV's row goes there, and nothing anywhere else */
 } cmd_files;
 
 /* Is it standard output; do two paths name one plain file? */

@@ -123,14 +123,31 @@ static wl_pads find_pads(const platform *p, arena *a) {
   return pads;
 }
 
+static void find_target(const platform *p, cmd_work *w, arena *a) {
+  w->target =
+      (wl_target){.engines = (uint32_t)p->n_engines, .sram_B = whole_bytes(p->srams[0].capacity_B)};
+  w->pads = find_pads(p, a);
+  wl_pads_target(&w->pads, &w->target);
+}
+
+int cmd_find_work(const cli *c, const platform *p, const model *m, cmd_work *w, arena *a, err *e) {
+  *w = (cmd_work){.model = m};
+  if (cmd_workload(c, m, &w->options, e)) return e->status;
+  find_target(p, w, a);
+  return ERR_OK;
+}
+
+int cmd_compile_work(const cmd_work *w, dag **d, arena *a, err *e) {
+  if (wl_compile(w->model, &w->options, &w->target, d, a, e)) return e->status;
+  *d = wl_place(*d, &w->pads, a);
+  return dag_check(*d, w->model->name, e);
+}
+
 int cmd_compile_model(const model *m, const wl_options *o, const platform *p, dag **d, arena *a,
                       err *e) {
-  wl_target t = {.engines = (uint32_t)p->n_engines, .sram_B = whole_bytes(p->srams[0].capacity_B)};
-  wl_pads pads = find_pads(p, a);
-  wl_pads_target(&pads, &t);
-  if (wl_compile(m, o, &t, d, a, e)) return e->status;
-  *d = wl_place(*d, &pads, a);
-  return dag_check(*d, m->name, e);
+  cmd_work w = {.model = m, .options = *o};
+  find_target(p, &w, a);
+  return cmd_compile_work(&w, d, a, e);
 }
 
 int cmd_compile_dag(const cli *c, const platform *p, dag **d, arena *a, err *e) {

@@ -30,6 +30,10 @@ static int print_summary(const report *r, const explain *x, err *e) {
 }
 
 static int write_results(const report *r, const explain *x, cmd_files *f, arena *a, err *e) {
+  if (f->row != NULL) {
+    report_write_csv_row(r, f->row);
+    return ERR_OK;
+  }
   if (f->o[CMD_REPORT] != NULL) report_write_json(r, f->o[CMD_REPORT]);
   if (f->o[CMD_TRACE] != NULL) report_write_trace((const report *const[]){r}, 1, f->o[CMD_TRACE]);
   if (f->o[CMD_TIMELINE] != NULL) report_write_timeline(r, f->o[CMD_TIMELINE]);
@@ -70,6 +74,13 @@ static int simulate(const cli *c, const dag *d, const platform *p, cmd_policy *p
   }
   tl_free(tl);
   return status;
+}
+
+int cmd_simulate_row(const cli *c, const dag *d, const platform *p, out *row, arena *a, err *e) {
+  cmd_files f = {.row = row};
+  cmd_policy pol;
+  if (cmd_policy_find(c, &pol, a, e)) return e->status;
+  return simulate(c, d, p, &pol, &f, a, e);
 }
 
 static int read_dag(const cli *c, const platform *p, dag **d, arena *a, err *e) {

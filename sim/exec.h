@@ -19,4 +19,8 @@ ERR_CHECK int exec_simgrid(const dag *d, const platform *p, const policy *pol, c
 ERR_CHECK int exec_fluid(const dag *d, const platform *p, const policy *pol, const machine_options *opt,
                          const observer *obs, arena *a, err *e);
 
+/* What every simulation begins with: starts SimGrid, without a platform. exec_simgrid does it by
+ * itself; a process that forks one child a simulation saves them that by doing it once before. */
+void exec_simgrid_start(void);
+
 #endif

@@ -1,3 +1,8 @@
+#ifdef __linux__
+#define _GNU_SOURCE /* memfd_create */
+#include <sys/mman.h>
+#endif
+
 #include "sim/exec.h"
 
 #include <assert.h>
@@ -401,7 +406,10 @@ static bool *find_apart(const platform *p, arena *a) {
   return apart;
 }
 
-static void configure(void) {
+void exec_simgrid_start(void) {
+  static bool started;
+  if (started) return;
+  started = true;
   static char name[] = "llamasim", quiet[] = "--log=root.thresh:critical";
   static char *argv[] = {name, quiet, NULL};
   int argc = 2;
@@ -416,13 +424,27 @@ static void configure(void) {
   sg_cfg_set_double(TIMING_PRECISION, 1e-13);
 }
 
+/* A file without a name where the system has such, so that a kill leaves nothing behind; else one
+ * in TMPDIR. Writes its path. */
+static int temporary_file(char *path, size_t size, bool *named) {
+#ifdef __linux__
+  int hidden = memfd_create("llamasim-platform", MFD_CLOEXEC);
+  snprintf(path, size, "/proc/self/fd/%d", hidden);
+  *named = false;
+  if (hidden >= 0 && access(path, R_OK) == 0) return hidden;
+  if (hidden >= 0) close(hidden);
+#endif
+  const char *dir = getenv("TMPDIR");
+  snprintf(path, size, "%s/llamasim-platform-XXXXXX", dir != NULL && *dir != 0 ? dir : "/tmp");
+  *named = true;
+  return mkstemp(path);
+}
+
 /* SimGrid reads platforms from files only: the table goes through a temporary one. */
 static int load_platform(const platform *p, err *e) {
-  const char *dir = getenv("TMPDIR");
   char path[4096];
-  snprintf(path, sizeof path, "%s/llamasim-platform-XXXXXX",
-           dir != NULL && *dir != 0 ? dir : "/tmp");
-  int fd = mkstemp(path);
+  bool named;
+  int fd = temporary_file(path, sizeof path, &named);
   if (fd < 0)
     return err_set(
         e, ERR_BAD,
@@ -443,13 +465,14 @@ static int load_platform(const platform *p, err *e) {
     if (n <= 0) break;
     done += (size_t)n;
   }
-  if (close(fd) != 0 || done < len)
+  if (done < len)
     err_set(e, ERR_BAD, "%s: cannot write a temporary file: %s; set TMPDIR to a folder with room",
             path, strerror(errno));
   else
     simgrid_load_platform(path);
   out_abort(o);
-  unlink(path);
+  close(fd);
+  if (named) unlink(path);
   return e->status;
 }
 
@@ -479,7 +502,7 @@ int exec_simgrid(const dag *d, const platform *p, const policy *pol, const machi
   assert(!sim.used && "one simulation a process");
   if (machine_new(&sim.m, d, p, pol, opt, obs, a, e)) return e->status;
   sim.used = true;
-  configure();
+  exec_simgrid_start();
   if (load_platform(p, e)) return e->status;
   find_hosts(p, a);
   sim.plat = p;

@@ -37,6 +37,7 @@ typedef struct piece {
 } piece;
 
 typedef struct pool {
+  jobs_prepare *prepare; /* NULL: there is nothing to prepare */
   jobs_work *work;
   void *ctx;
   piece *pieces; /* a ring: piece i is at i % n_pieces */
@@ -96,6 +97,7 @@ static int cannot(const char *what, err *e) {
 
 static int start(pool *p, err *e) {
   int fd[2];
+  if (p->prepare != NULL && p->prepare(p->ctx, p->next, e)) return e->status;
   if (pipe(fd) != 0) return cannot("pipe", e);
   fflush(NULL);
   pid_t parent = getpid(), pid = fork();
@@ -196,10 +198,15 @@ static void stop(pool *p) {
 }
 
 int jobs_run(size_t n, size_t jobs, jobs_work *work, jobs_take *take, void *ctx, err *e) {
+  return jobs_run_prepared(n, jobs, NULL, work, take, ctx, e);
+}
+
+int jobs_run_prepared(size_t n, size_t jobs, jobs_prepare *prepare, jobs_work *work,
+                      jobs_take *take, void *ctx, err *e) {
   if (jobs == 0) jobs = jobs_cores();
   if (jobs > MAX_JOBS) jobs = MAX_JOBS;
   if (jobs > n) jobs = n > 0 ? n : 1;
-  pool p = {.work = work, .ctx = ctx, .n_pieces = AHEAD * jobs};
+  pool p = {.prepare = prepare, .work = work, .ctx = ctx, .n_pieces = AHEAD * jobs};
   p.pieces = mem_alloc(p.n_pieces, sizeof *p.pieces);
   int status = ERR_OK;
   while (p.taken < n && status == ERR_OK) {

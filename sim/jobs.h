@@ -37,6 +37,13 @@ typedef int jobs_take(void *ctx, size_t i, const jobs_result *r, err *e);
  * the one that `take` waits for than 64 a job, so that results do not pile up. */
 ERR_CHECK int jobs_run(size_t n, size_t jobs, jobs_work *work, jobs_take *take, void *ctx, err *e);
 
+/* The same, and `prepare` is called for every piece in the calling process, i ascending, right
+ * before the piece's process starts, which sees what it left in memory. Another status than ERR_OK
+ * ends everything. */
+typedef int jobs_prepare(void *ctx, size_t i, err *e);
+ERR_CHECK int jobs_run_prepared(size_t n, size_t jobs, jobs_prepare *prepare, jobs_work *work,
+                                jobs_take *take, void *ctx, err *e);
+
 /* Cores that this process may use; at least 1. */
 size_t jobs_cores(void);
 

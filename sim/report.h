@@ -66,12 +66,16 @@ void report_print_summary(const report *r, out *o);
 
 /* The flattened report: inputs first. What the report lists is summed up by role
  * ("resources.engine.utilization" is the mean, with ".utilization_max" beside it), but links that
- * are nobody's port, and memories other than scratchpads ("memory.scratchpads": the capacity of all,
- * the high water of the fullest) stand by name, so that the columns do not depend on the number of
- * engines, ports and channels, only on which keys were overridden and on the names of the shared
- * links and memories. */
+ * are nobody's port, and memories other than scratchpads ("memory.scratchpads": the capacity of
+ * all, the high water of the fullest) stand by name, so that the columns do not depend on the
+ * number of engines, ports and channels, only on which keys were overridden and on the names of the
+ * shared links and memories. The last column is "error": empty, but where a run of a sweep failed.
+ */
 void report_write_csv_header(const report *r, out *o);
 void report_write_csv_row(const report *r, out *o);
+/* Of a run that failed, `r` has the inputs alone: cells of results are empty, and `why` is the
+ * error. */
+void report_write_csv_failure(const report *r, const char *why, out *o);
 
 /* The schedule as a table: CSV with a header, a row a task in id order, times in seconds; class,
  * wait_cause, wait_s, flops and bytes are those of the trace. `flow` is the time in which the

@@ -9,6 +9,8 @@ enum { DEPTH = 4 };
 typedef struct csv {
   out *o;
   bool header, first;
+  bool lost;       /* the run failed: cells of results stay empty */
+  const char *why; /* it failed; NULL: it did not */
   int depth;
   const char *path[DEPTH];
 } csv;
@@ -32,7 +34,7 @@ static void write_cell(csv *c, const char *const *piece, int n) {
 static bool begin_cell(csv *c, const char *key) {
   if (!c->first) out_char(c->o, ',');
   c->first = false;
-  if (!c->header) return true;
+  if (!c->header) return !c->lost;
   c->path[c->depth] = key;
   write_cell(c, c->path, c->depth + 1);
   return false;
@@ -40,6 +42,8 @@ static bool begin_cell(csv *c, const char *key) {
 
 static void put_object(void *self, const char *key) {
   csv *c = self;
+  if (c->why != NULL && c->depth == 0 && strcmp(key, "tasks") == 0)
+    c->lost = true; /* the first result */
   c->path[c->depth++] = key;
 }
 
@@ -129,8 +133,8 @@ static void put_lists(const report *r, csv *c) {
   put_end(c);
 }
 
-static void write_line(const report *r, out *o, bool header) {
-  csv c = {.o = o, .header = header, .first = true};
+static void write_line(const report *r, out *o, bool header, const char *why) {
+  csv c = {.o = o, .header = header, .first = true, .why = why};
   report_sink s = {.self = &c,
                    .flat = true,
                    .object = put_object,
@@ -141,13 +145,19 @@ static void write_line(const report *r, out *o, bool header) {
   report_put_head(r, &s);
   put_lists(r, &c);
   report_put_tail(r, &s);
+  c.lost = false;
+  put_text(&c, "error", why != NULL ? why : "");
   out_char(o, '\n');
 }
 
 void report_write_csv_header(const report *r, out *o) {
-  write_line(r, o, true);
+  write_line(r, o, true, NULL);
 }
 
 void report_write_csv_row(const report *r, out *o) {
-  write_line(r, o, false);
+  write_line(r, o, false, NULL);
+}
+
+void report_write_csv_failure(const report *r, const char *why, out *o) {
+  write_line(r, o, false, why);
 }

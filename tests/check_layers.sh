@@ -42,7 +42,8 @@ level() {
   sim/estimate*.[ch] | sim/reach.[ch]) level=3 ;;
   sim/policy.h | sim/policy/*.[ch] | sim/observer.h) level=4 ;;
   sim/machine*.[ch] | sim/order*.[ch] | sim/sram*.[ch] | sim/exec*.[ch] | sim/timeline*.[ch] | sim/evaluate.[ch]) level=5 ;;
-  sim/attribution*.[ch] | sim/report*.[ch] | sim/explain*.[ch] | sim/compare*.[ch] | sim/schedule_file.[ch]) level=6 ;;
+  sim/attribution*.[ch] | sim/report*.[ch] | sim/explain*.[ch] | sim/compare*.[ch]) level=6 ;;
+  sim/schedule_file.[ch] | sim/sweep*.[ch]) level=6 ;;
   sim/cli*.[ch] | sim/cmd.h | sim/cmd_*.[ch] | sim/main.c) level=7 ;;
   *) return 1 ;;
   esac

@@ -83,7 +83,7 @@ dag() {
 small=(--model stories15m)
 
 # ---- usage ----
-says 2 'no command; there are: run compile simulate verify inspect compare models schedulers ops help'
+says 2 'no command; there are: run compile simulate verify sweep inspect compare models schedulers ops help'
 says 2 "unknown command 'simulte' (did you mean 'simulate'?)" simulte
 says 2 "unknown command 'generate'; there are: run" generate
 says 2 "unknown command '--quiet'" --quiet

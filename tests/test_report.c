@@ -245,7 +245,7 @@ END_TEST
 static size_t split_csv(char *line, char **cell, size_t max) {
   size_t n = 0;
   char *to = line;
-  while (*line != '\0' && *line != '\n' && n < max) {
+  for (bool more = true; more && n < max;) {
     bool quoted = *line == '"';
     if (quoted) line++;
     cell[n++] = to;
@@ -257,6 +257,7 @@ static size_t split_csv(char *line, char **cell, size_t max) {
       *to++ = *line;
     }
     if (quoted) line++;
+    more = *line == ',';
     if (*line != '\0') line++;
     *to++ = '\0';
   }
@@ -306,6 +307,28 @@ START_TEST(report_csv__columns__inputs_first_and_quoted) {
   ck_assert_double_eq_tol(mean, 9.0 / 12 / 2, 1e-15);
   double most = strtod(csv_cell(header, row, n, "resources.engine.utilization_max"), NULL);
   ck_assert_double_eq_tol(most, 9.0 / 12, 1e-15);
+  ck_assert_str_eq(header[n - 1], "error");
+  ck_assert_str_eq(row[n - 1], "");
+  free(texts[0]);
+  free(texts[1]);
+  rig_free(g);
+}
+END_TEST
+
+START_TEST(report_csv__failure__inputs_and_reason_alone) {
+  rig *g = figures();
+  char *header[CELLS], *row[CELLS], *texts[2], *lost[CELLS];
+  size_t n = csv_lines(g, header, row, texts), inputs = 0;
+  out *o = out_memory();
+  report_write_csv_failure(&g->report, "4 KiB short, \"sram\"", o);
+  char *text = strdup(out_text(o, NULL));
+  ck_assert_uint_eq(split_csv(text, lost, CELLS), n);
+  while (strcmp(header[inputs], "tasks.compute") != 0) inputs++;
+  ck_assert_str_eq(header[inputs - 1], "seed");
+  for (size_t i = 0; i < n - 1; i++) ck_assert_str_eq(lost[i], i < inputs ? row[i] : "");
+  ck_assert_str_eq(lost[n - 1], "4 KiB short, \"sram\"");
+  out_abort(o);
+  free(text);
   free(texts[0]);
   free(texts[1]);
   rig_free(g);
@@ -435,6 +458,7 @@ int main(void) {
   tcase_add_test(t, report_json__keys__as_the_contract_orders_them);
   tcase_add_test(t, report_json__values__those_of_the_report);
   tcase_add_test(t, report_csv__columns__inputs_first_and_quoted);
+  tcase_add_test(t, report_csv__failure__inputs_and_reason_alone);
   tcase_add_test(t, report_csv__engines_varied__same_columns);
   tcase_add_test(t, report_timeline__rows__a_task_each_in_id_order);
   tcase_add_test(t, report_summary__small__says_what_matters);

@@ -171,4 +171,10 @@ uint64_t wl_block_tokens(const model *m, const wl_options *o, const wl_target *t
 ERR_CHECK int wl_compile(const model *m, const wl_options *o, const wl_target *t, dag **d, arena *a,
                          err *e);
 
+/* What wl_compile refuses at once (ERR_BAD), without compiling. */
+ERR_CHECK int wl_check(const model *m, const wl_options *o, const wl_target *t, err *e);
+
+/* What dag.workload is to say. */
+dag_workload wl_describe(const model *m, const wl_options *o);
+
 #endif

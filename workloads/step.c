@@ -523,3 +523,13 @@ int wl_compile(const model *m, const wl_options *o, const wl_target *t, dag **d,
   *d = compile(m, o, t, pin_B, a, e);
   return *d == NULL ? e->status : ERR_OK;
 }
+
+int wl_check(const model *m, const wl_options *o, const wl_target *t, err *e) {
+  return check_options(m, o, t, e);
+}
+
+dag_workload wl_describe(const model *m, const wl_options *o) {
+  dag d;
+  describe(&d, m, o);
+  return d.workload;
+}
