@@ -186,7 +186,9 @@ report sweep_inputs(const sweep_run *x, arena *a) {
   timeline *tl = tl_new(d, &x->plat, x->policy->name, false, a);
   tl->prefetch = (uint32_t)x->c.number[CLI_PREFETCH];
   tl->seed = x->c.number[CLI_SEED];
-  bounds b = {.link_s = ARENA_NEW(a, double, x->plat.n_links), .binding = ""};
+  bounds b = {.link_s = ARENA_NEW(a, double, x->plat.n_links),
+              .link_around_s = ARENA_NEW(a, double, x->plat.n_links),
+              .binding = ""};
   return report_make(tl, &b, a);
 }
 
