@@ -129,7 +129,7 @@ int main(int argc, char **argv) {
   o.layers = strtoull(argv[2], NULL, 10);
   run.exec = strcmp(argv[3], "exec") == 0;
   if (model_load(argv[1], &m, &a, &e) || plat_load("npu4", &p, &a, &e)) return fprintf(stderr, "%s\n", e.msg), 2;
-  wl_target target = {(uint32_t)p.n_engines, (uint64_t)p.srams[0].capacity_B};
+  wl_target target = {.engines = (uint32_t)p.n_engines, .sram_B = (uint64_t)p.srams[0].capacity_B};
   if (wl_compile(&m, &o, &target, &d, &a, &e)) return fprintf(stderr, "%s\n", e.msg), 2;
   make_jobs(&p, d);
   run.engines = p.n_engines;

@@ -149,7 +149,7 @@ static int bench(job *j, arena *a, err *e) {
   dag *d;
   const policy *pol = pol_find(j->scheduler);
   if (pol == NULL) return err_set(e, ERR_BAD, "no scheduler '%s'", j->scheduler);
-  wl_target target = {j->parts, (uint64_t)j->p.srams[0].capacity_B};
+  wl_target target = {.engines = j->parts, .sram_B = (uint64_t)j->p.srams[0].capacity_B};
   double t0 = wall();
   if (wl_compile(&j->m, &j->o, &target, &d, a, e)) return e->status;
   double t1 = wall();
