@@ -19,6 +19,13 @@ wl_options wl_defaults(void) {
                       .split = WL_HEAD};
 }
 
+/* Its place among n names, or n. */
+static int find_name(const char *const *names, int n, const char *name) {
+  for (int i = 0; i < n; i++)
+    if (strcmp(names[i], name) == 0) return i;
+  return n;
+}
+
 static const char *const SPLIT_NAME[WL_SPLIT_COUNT] = {
 #define X(id, name, text) [WL_##id] = name,
     WL_SPLITS(X)
@@ -26,9 +33,7 @@ static const char *const SPLIT_NAME[WL_SPLIT_COUNT] = {
 };
 
 wl_split wl_split_parse(const char *name) {
-  for (int s = 0; s < WL_SPLIT_COUNT; s++)
-    if (strcmp(SPLIT_NAME[s], name) == 0) return (wl_split)s;
-  return WL_SPLIT_COUNT;
+  return (wl_split)find_name(SPLIT_NAME, WL_SPLIT_COUNT, name);
 }
 
 const char *wl_split_name(wl_split s) {
@@ -42,9 +47,7 @@ static const char *const FUSE_NAME[WL_FUSE_COUNT] = {
 };
 
 wl_fuse wl_fuse_parse(const char *name) {
-  for (int f = 0; f < WL_FUSE_COUNT; f++)
-    if (strcmp(FUSE_NAME[f], name) == 0) return (wl_fuse)f;
-  return WL_FUSE_COUNT;
+  return (wl_fuse)find_name(FUSE_NAME, WL_FUSE_COUNT, name);
 }
 
 const char *wl_fuse_name(wl_fuse f) {
@@ -58,9 +61,7 @@ static const char *const KV_UPDATE_NAME[WL_KV_UPDATE_COUNT] = {
 };
 
 wl_kv_update wl_kv_update_parse(const char *name) {
-  for (int u = 0; u < WL_KV_UPDATE_COUNT; u++)
-    if (strcmp(KV_UPDATE_NAME[u], name) == 0) return (wl_kv_update)u;
-  return WL_KV_UPDATE_COUNT;
+  return (wl_kv_update)find_name(KV_UPDATE_NAME, WL_KV_UPDATE_COUNT, name);
 }
 
 const char *wl_kv_update_name(wl_kv_update u) {
@@ -74,9 +75,7 @@ static const char *const RESIDENT_NAME[WL_RESIDENT_COUNT] = {
 };
 
 wl_resident wl_resident_parse(const char *name) {
-  for (int r = 0; r < WL_RESIDENT_COUNT; r++)
-    if (strcmp(RESIDENT_NAME[r], name) == 0) return (wl_resident)r;
-  return WL_RESIDENT_COUNT;
+  return (wl_resident)find_name(RESIDENT_NAME, WL_RESIDENT_COUNT, name);
 }
 
 const char *wl_resident_name(wl_resident r) {
@@ -163,11 +162,12 @@ static int check_options(const model *m, const wl_options *o, const wl_target *t
                    "; with --layers all and --steps leave --tokens at 1",
                    o->tokens);
   if (o->forced > 0 && (!decode || !o->all || o->tokens != 1 || o->forced > o->steps))
-    return err_set(e, ERR_BAD,
-                   "tokens are given to %" PRIu64
-                   " steps, which takes --phase decode, --layers all, one token a step and no fewer "
-                   "steps",
-                   o->forced);
+    return err_set(
+        e, ERR_BAD,
+        "tokens are given to %" PRIu64
+        " steps, which takes --phase decode, --layers all, one token a step and no fewer "
+        "steps",
+        o->forced);
   if (o->past > MODEL_MAX_POSITION || o->tokens > MODEL_MAX_POSITION ||
       o->steps > MODEL_MAX_POSITION || last_row(o) > m->max_position_embeddings)
     return err_set(e, ERR_BAD,
