@@ -37,9 +37,11 @@ ERR_CHECK int cmd_workload(const cli *c, const model *m, wl_options *o, err *e);
 ERR_CHECK int cmd_compile_model(const model *m, const wl_options *o, const platform *p, dag **d,
                                 arena *a, err *e);
 /* The same in two steps: what is to be compiled, which is all that the DAG depends on; and
- * compiling it. `m` and `w->pads` must outlive it. */
+ * compiling it. `m`, `p` and `w->pads` must
+ * outlive it. */
 typedef struct cmd_work {
   const model *model;
+  const platform *plat;
   wl_options options;
   wl_target target;
   wl_pads pads;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "sim/cmd.h"
+#include "sim/design.h"
 #include "sim/platform_xml.h"
 #include "sim/base/units.h"
 #include "workloads/block.h"
@@ -131,21 +132,21 @@ static void find_target(const platform *p, cmd_work *w, arena *a) {
 }
 
 int cmd_find_work(const cli *c, const platform *p, const model *m, cmd_work *w, arena *a, err *e) {
-  *w = (cmd_work){.model = m};
+  *w = (cmd_work){.model = m, .plat = p};
   if (cmd_workload(c, m, &w->options, e)) return e->status;
   find_target(p, w, a);
   return ERR_OK;
 }
 
 int cmd_compile_work(const cmd_work *w, dag **d, arena *a, err *e) {
-  if (wl_compile(w->model, &w->options, &w->target, d, a, e)) return e->status;
+  if (design_compile(w->model, &w->options, &w->target, w->plat, d, a, e)) return e->status;
   *d = wl_place(*d, &w->pads, a);
   return dag_check(*d, w->model->name, e);
 }
 
 int cmd_compile_model(const model *m, const wl_options *o, const platform *p, dag **d, arena *a,
                       err *e) {
-  cmd_work w = {.model = m, .options = *o};
+  cmd_work w = {.model = m, .plat = p, .options = *o};
   find_target(p, &w, a);
   return cmd_compile_work(&w, d, a, e);
 }

@@ -179,9 +179,23 @@ static int check_dram(const dag *d, const platform *p, err *e) {
                  units_size(lack, (double)need - p->dram.capacity_B));
 }
 
+/* The platform, with no more of its first SRAM than the DAG was compiled for. */
+static const platform *as_planned(const dag *d, const platform *p, arena *a) {
+  uint64_t plan_B = d->workload.sram_plan_B;
+  if (plan_B == 0 || (double)plan_B >= p->srams[0].capacity_B) return p;
+  platform *less = ARENA_NEW(a, platform, 1);
+  plat_memory *all = ARENA_NEW(a, plat_memory, p->n_srams);
+  *less = *p;
+  memcpy(all, p->srams, p->n_srams * sizeof *all);
+  all[0].capacity_B = (double)plan_B;
+  less->srams = all;
+  return less;
+}
+
 int machine_new(machine **out_m, const dag *d, const platform *p, const policy *pol,
                 const machine_options *opt, const observer *obs, arena *a, err *e) {
   machine *m = ARENA_NEW(a, machine, 1);
+  p = as_planned(d, p, a);
   m->dag = d;
   m->plat = p;
   m->policy = pol;

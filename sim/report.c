@@ -157,6 +157,7 @@ static void put_workload(const dag *d, const report_sink *s) {
   s->text(s->self, "kv_update", w->kv_update);
   s->text(s->self, "fuse", w->fuse);
   s->text(s->self, "resident", w->resident);
+  s->count(s->self, "sram_plan_B", w->sram_plan_B);
   s->end(s->self);
 }
 

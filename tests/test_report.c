@@ -149,7 +149,7 @@ END_TEST
 static const char CONTRACT[] =
     "format version workload.model workload.phase workload.past workload.tokens workload.steps "
     "workload.batch workload.layers workload.weight_dtype workload.act_dtype workload.kv_dtype "
-    "workload.split workload.attention workload.kv_update workload.fuse workload.resident "
+    "workload.split workload.attention workload.kv_update workload.fuse workload.resident workload.sram_plan_B "
     "platform.name platform.engines "
     "platform.overrides scheduler tasks.compute tasks.load tasks.store tasks.move flops.matrix "
     "flops.vector "

@@ -228,8 +228,7 @@ static uint32_t elementwise(build *b, op o, uint32_t group, const char *what, co
 /* One chunk of intermediate columns, i0 .. i0+n-1: gate, up and SiLU(gate) * up. */
 static columns mlp_chunk(build *b, linear *gate, linear *up, uint32_t silu_group, const columns *x,
                          uint64_t i0, uint64_t n, const char *tag, const uint32_t *after) {
-  const char *place =
-      *tag == 0 ? "" : arena_printf(b->a, "[%" PRIu64 ":%" PRIu64 "]", i0, i0 + n);
+  const char *place = *tag == 0 ? "" : arena_printf(b->a, "[%" PRIu64 ":%" PRIu64 "]", i0, i0 + n);
   columns g = build_columns(b, arena_printf(b->a, "gate%s", place), n, NULL, 0);
   const char *what = b->c.fuse ? "silu_mul" : "up";
   columns u = build_columns(b, arena_printf(b->a, "%s%s", what, place), n, NULL, 0);
@@ -331,10 +330,44 @@ static columns output_sum(build *b, const columns *heads, const columns *x) {
   return b->c.fuse ? y : residual(b, "resid1", x, &y);
 }
 
+/* Whether a task's operand, of those in the shared SRAM, takes room of its own at any rate: one
+ * that is written may take over that of one that is read. */
+bool build_takes_room(const dag *d, uint32_t task, uint32_t operand) {
+  const dag_task *t = &d->tasks[task];
+  const dag_view *v = dag_reads(d, t);
+  if (d->tensors[v[operand].tensor].space != DAG_SRAM) return false;
+  for (uint32_t k = 0; k < operand; k++)
+    if (v[k].tensor == v[operand].tensor) return false;
+  for (uint32_t k = 0; k < t->n_reads && operand >= t->n_reads; k++)
+    if (op_in_place((op)t->op, k, t->n_reads, operand - t->n_reads)) return false;
+  return true;
+}
+
+static uint64_t operands_B(const dag *d, uint32_t task) {
+  const dag_task *t = &d->tasks[task];
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < (uint32_t)t->n_reads + t->n_writes; i++)
+    if (build_takes_room(d, task, i))
+      bytes += dag_tensor_bytes(&d->tensors[dag_reads(d, t)[i].tensor]);
+  return bytes;
+}
+
+bool build_impossible(build *b) {
+  uint64_t most = b->target->most_B;
+  for (; most > 0 && b->impossible_B == 0 && b->checked < b->d->n_tasks; b->checked++) {
+    uint64_t bytes = operands_B(b->d, b->checked);
+    if (bytes <= most) continue;
+    b->impossible_B = bytes;
+    break;
+  }
+  return b->impossible_B > 0;
+}
+
 columns block(build *b, const columns *x) {
   uint64_t C = b->m->hidden_size, hd = b->m->head_dim, *cuts = NULL;
   uint64_t share = b->m->num_attention_heads / b->m->num_key_value_heads;
   columns n1 = columns_one(b, block_norm(b, "attn_norm", x, 0, b->rows));
+  if (build_impossible(b)) return n1;
   bool rope_q = rope_fused(b, b->m->num_attention_heads);
   bool rope_k = rope_fused(b, b->m->num_key_value_heads);
   size_t n_cuts = attention_cuts(b, share * hd, &cuts);
@@ -343,11 +376,11 @@ columns block(build *b, const columns *x) {
   n_cuts = attention_cuts(b, hd, &cuts);
   columns k = linear_all(b, "k_proj", rope_k ? "k_rope" : "k_proj", &n1, C, b->kv_cols, cuts,
                          n_cuts, rope_k ? FUSED_ROPE : FUSED_NOTHING, b->first_block);
-  columns v =
-      linear_all(b, "v_proj", "v_proj", &n1, C, b->kv_cols, cuts, n_cuts, FUSED_NOTHING,
+  columns v = linear_all(b, "v_proj", "v_proj", &n1, C, b->kv_cols, cuts, n_cuts, FUSED_NOTHING,
                          b->first_block);
   columns heads = attention(b, &q, &k, &v, rope_q, rope_k);
   columns r1 = output_sum(b, &heads, x);
+  if (build_impossible(b)) return r1;
   columns n2 = columns_one(b, block_norm(b, "ffn_norm", &r1, 0, b->rows));
   return mlp(b, &n2, &r1);
 }

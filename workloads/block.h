@@ -128,6 +128,7 @@ typedef struct wl_options {
 typedef struct wl_target {
   uint32_t engines;
   uint64_t sram_B; /* that engines share, or that feeds their scratchpads */
+  uint64_t most_B; /* what there is of that, which may be more: a task of a layer that needs more is refused at once; 0: it is left to the run */
   uint64_t pad_B;  /* the smallest scratchpad that weights may live in (place.h); 0: there is none */
   bool pads_only;  /* engines work in their scratchpads only: activations go through them, too */
 } wl_target;
@@ -167,7 +168,8 @@ uint64_t wl_piece_bytes(const wl_options *o, const wl_target *t);
  * cache, and loads the weights again. Not fewer than make WL_LEAST_BLOCK_ROWS rows: SRAM too small for those is refused. */
 uint64_t wl_block_tokens(const model *m, const wl_options *o, const wl_target *t, uint64_t tokens);
 
-/* Compiles; the DAG lives in `a`. Options are checked against the model's and their own limits (ERR_BAD). */
+/* Compiles; the DAG lives in `a`. Options are checked against the model's and their own limits (ERR_BAD). ERR_NO: a task needs
+ * more than target->most_B. */
 ERR_CHECK int wl_compile(const model *m, const wl_options *o, const wl_target *t, dag **d, arena *a,
                          err *e);
 

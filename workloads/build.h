@@ -59,6 +59,8 @@ typedef struct build {
   kv_cache *cache;    /* by layer */
   struct known *known; /* weights in DRAM so far */
   size_t n_known, cap_known, next_known;
+  uint32_t checked;      /* tasks before this one fit what there is */
+  uint64_t impossible_B; /* what task `checked` needs, and more than there is; 0: none does */
 } build;
 
 /* A matrix of activations (rows, width) whose columns are kept in one or more tensors, in order. */
@@ -76,6 +78,11 @@ dag_view columns_view(const build *b, const columns *c, uint64_t row, uint64_t r
 /* Names and groups. */
 const char *build_name(build *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const char *build_part(build *b, const char *name, uint64_t part, uint64_t parts);
+
+/* Whether a task so far cannot run in target->most_B, whatever else is held: then what follows need
+ * not be compiled. */
+bool build_impossible(build *b);
+bool build_takes_room(const dag *d, uint32_t task, uint32_t operand);
 void build_op(build *b); /* begins an op: sets op_group as the split wants it */
 bool build_integer(dtype d);
 

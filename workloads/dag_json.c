@@ -38,6 +38,7 @@ static void write_workload(jw *w, const dag_workload *x) {
   jw_str(w, "kv_update", x->kv_update);
   jw_str(w, "fuse", x->fuse);
   jw_str(w, "resident", x->resident);
+  jw_u64(w, "sram_plan_B", x->sram_plan_B);
   jw_end(w);
 }
 

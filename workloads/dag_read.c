@@ -14,7 +14,8 @@
 
 enum { MAX_NAME = 200, MAX_CTX = 320 };
 static const uint64_t MAX_ITEMS = (uint64_t)1 << 26, MAX_POS = (uint64_t)1 << 30,
-                      MAX_LENGTH = (uint64_t)1 << 24, MAX_COUNT = (uint64_t)1 << 16;
+                      MAX_LENGTH = (uint64_t)1 << 24, MAX_COUNT = (uint64_t)1 << 16,
+                      MAX_BYTES = (uint64_t)1 << 60;
 
 /* How a file refers to a tensor. */
 typedef struct tensor_ref {
@@ -160,7 +161,7 @@ static int read_workload(const reader *r, const json *obj) {
     uint64_t hi, *v;
   } NUMBER[] = {{"past", MAX_LENGTH, &x->past},    {"tokens", MAX_LENGTH, &x->tokens},
                 {"steps", MAX_COUNT, &x->steps},   {"batch", MAX_COUNT, &x->batch},
-                {"layers", MAX_COUNT, &x->layers}};
+                {"layers", MAX_COUNT, &x->layers}, {"sram_plan_B", MAX_BYTES, &x->sram_plan_B}};
   for (size_t i = 0; i < sizeof NUMBER / sizeof NUMBER[0]; i++)
     if (json_opt_u64(&r->doc, obj, ctx, NUMBER[i].key, 0, NUMBER[i].hi, NUMBER[i].v, r->e))
       return r->e->status;

@@ -26,7 +26,7 @@ typedef struct pass {
   arena *scratch;
   life *life;
   uint32_t *uses;
-  uint32_t *over; /* dag_rooms */
+  const uint32_t *over; /* dag_rooms */
   uint32_t *task; /* by task of the input: of the output */
   uint32_t *held; /* tensors held, in no order */
   size_t n_held;
@@ -221,10 +221,9 @@ static void step(pass *p, uint32_t task) {
 }
 
 /* The most bytes held when the tasks run one by one. */
-static uint64_t peak_B(const dag *d, arena *a) {
+static uint64_t peak_B(const dag *d, const uint32_t *over, arena *a) {
   pass p = {.in = d};
   find_lives(&p, a);
-  uint32_t *over = dag_rooms(d, a);
   uint64_t most = 0, used = 0, *free_after = ARENA_NEW(a, uint64_t, d->n_tasks + 1);
   for (uint32_t t = 0; t < d->n_tasks; t++) {
     const dag_view *v = dag_reads(d, &d->tasks[t]);
@@ -245,10 +244,10 @@ static uint64_t peak_B(const dag *d, arena *a) {
   return most;
 }
 
-static dag *spill_to(const dag *in, uint64_t budget, uint64_t *traffic, arena *a, arena *scratch) {
-  pass p = {.in = in, .out = dag_new(a), .scratch = scratch, .budget = budget};
+static dag *spill_to(const dag *in, const uint32_t *over, uint64_t budget, uint64_t *traffic,
+                     arena *a, arena *scratch) {
+  pass p = {.in = in, .out = dag_new(a), .over = over, .scratch = scratch, .budget = budget};
   find_lives(&p, scratch);
-  p.over = dag_rooms(in, scratch);
   p.task = ARENA_NEW(scratch, uint32_t, in->n_tasks);
   p.held = ARENA_NEW(scratch, uint32_t, in->n_tensors + 1);
   p.out->workload = in->workload;
@@ -259,10 +258,10 @@ static dag *spill_to(const dag *in, uint64_t budget, uint64_t *traffic, arena *a
 }
 
 /* The bytes that spilling to the budget moves. */
-static uint64_t traffic_at(const dag *in, uint64_t budget) {
+static uint64_t traffic_at(const dag *in, const uint32_t *over, uint64_t budget) {
   arena result = {0}, scratch = {0};
   uint64_t traffic;
-  spill_to(in, budget, &traffic, &result, &scratch);
+  spill_to(in, over, budget, &traffic, &result, &scratch);
   arena_free(&result);
   arena_free(&scratch);
   return traffic;
@@ -270,7 +269,7 @@ static uint64_t traffic_at(const dag *in, uint64_t budget) {
 
 /* The least budget, in sixteenths of the peak, that spills no more than a sixteenth of what the DAG
  * loads anyway: the peak itself where none of them does. */
-static uint64_t lean_B(const dag *in, uint64_t peak) {
+static uint64_t lean_B(const dag *in, const uint32_t *over, uint64_t peak) {
   uint64_t dram = 0, lean = peak;
   for (uint32_t t = 0; t < in->n_tasks; t++)
     if (op_kind_of((op)in->tasks[t].op) == OP_LOAD)
@@ -278,7 +277,7 @@ static uint64_t lean_B(const dag *in, uint64_t peak) {
   uint64_t lo = 5, hi = 16; /* too little; enough */
   while (hi - lo > 1) {
     uint64_t mid = (lo + hi) / 2;
-    if (traffic_at(in, peak / 16 * mid) <= dram / 16)
+    if (traffic_at(in, over, peak / 16 * mid) <= dram / 16)
       hi = mid;
     else
       lo = mid;
@@ -289,19 +288,20 @@ static uint64_t lean_B(const dag *in, uint64_t peak) {
 
 uint64_t wl_peak_B(const dag *d) {
   arena scratch = {0};
-  uint64_t peak = peak_B(d, &scratch);
+  uint64_t peak = peak_B(d, dag_rooms(d, &scratch), &scratch);
   arena_free(&scratch);
   return peak;
 }
 
 dag *wl_spill(dag *in, uint64_t sram_B, uint64_t reserve_B, arena *a) {
   arena scratch = {0};
-  uint64_t peak = peak_B(in, &scratch), traffic;
+  const uint32_t *over = dag_rooms(in, &scratch);
+  uint64_t peak = peak_B(in, over, &scratch), traffic;
   dag *best = in;
   if (peak + reserve_B > sram_B) {
-    uint64_t lean = lean_B(in, peak), budget = sram_B;
+    uint64_t lean = lean_B(in, over, peak), budget = sram_B;
     if (sram_B > lean) budget = sram_B - lean > reserve_B ? sram_B - reserve_B : lean;
-    best = spill_to(in, budget, &traffic, a, &scratch);
+    best = spill_to(in, over, budget, &traffic, a, &scratch);
   }
   arena_free(&scratch);
   return best;

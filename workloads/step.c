@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sim/base/units.h"
 #include "workloads/build.h"
 #include "workloads/spill.h"
 
@@ -390,6 +391,28 @@ static void begin_block(run *r, uint64_t past, uint64_t tokens) {
   b->ends = (cut_list){0};
 }
 
+/* Names what the impossible task holds. */
+static int refuse(const build *b, err *e) {
+  const dag_task *t = &b->d->tasks[b->checked];
+  const dag_view *v = dag_reads(b->d, t);
+  uint64_t most = b->target->most_B;
+  char need[UNITS_TEXT], have[UNITS_TEXT], lack[UNITS_TEXT], size[UNITS_TEXT], list[1024] = "";
+  size_t len = 0;
+  for (uint32_t i = 0; i < (uint32_t)t->n_reads + t->n_writes && len < sizeof list; i++) {
+    if (!build_takes_room(b->d, b->checked, i)) continue;
+    const dag_tensor *x = &b->d->tensors[v[i].tensor];
+    len += (size_t)snprintf(list + len, sizeof list - len, "%s%.200s %s", len > 0 ? " + " : "",
+                            x->name, units_size(size, (double)dag_tensor_bytes(x)));
+  }
+  return err_set(
+      e, ERR_NO,
+      "infeasible: task %u '%s %s' needs %s in SRAM (%s), capacity %s, short %s; even one "
+      "task at a time does not fit: enlarge sram.capacity, or use a finer split, fewer "
+      "tokens or a smaller dtype",
+      b->checked, op_name((op)t->op), t->name, units_size(need, (double)b->impossible_B), list,
+      units_size(have, (double)most), units_size(lack, (double)(b->impossible_B - most)));
+}
+
 /* All layers, on the present block. */
 static int compile_layers(run *r, columns *x, err *e) {
   build *b = &r->b;
@@ -401,6 +424,7 @@ static int compile_layers(run *r, columns *x, err *e) {
     b->first_block = l == 0;
     b->last_block = l + 1 == o->layers && !o->all;
     *x = block(b, x);
+    if (b->impossible_B > 0) return refuse(b, e);
     if (b->d->n_tasks > WL_MAX_TASKS)
       return err_set(
           e, ERR_BAD,
