@@ -22,6 +22,8 @@ typedef struct sweep {
   sweep_file file;
   uint64_t first, end, from; /* this shard's points; the first that is not there yet */
   sweep_run now;             /* the point that was prepared last */
+  sweep_run first_run;       /* the first point, for its platform */
+  bool alike;                /* all points' platforms are, to SimGrid */
   const sweep_dag *dag;
   double prepared_s;
   uint64_t again; /* the piece that is tried a second time; UINT64_MAX: none */
@@ -157,7 +159,11 @@ static int check_points(sweep *s, const char **header, const char **plan, arena 
     for (int k = 0; k < x.argc; k++) h = hash(h, x.argv[k], strlen(x.argv[k]) + 1);
     sweep_count_work(&s->source, &x);
     int status = check_columns(&x, i, header, a, e);
-    arena_free(&x.mem);
+    s->alike = i == s->first || (s->alike && exec_simgrid_alike(&s->first_run.plat, &x.plat));
+    if (i == s->first)
+      s->first_run = x;
+    else
+      arena_free(&x.mem);
     if (status != ERR_OK) return status;
   }
   for (size_t i = 0; i < s->source.n_plats; i++) { /* a platform file may change */
@@ -210,11 +216,15 @@ static int run_points(sweep *s, arena *a, err *e) {
                    s->file.part);
   }
   s->from = s->first + s->file.rows;
-  exec_simgrid_start();
+  if (exec_simgrid_prepare(s->alike ? &s->first_run.plat : NULL, e)) {
+    sweep_file_leave(&s->file);
+    return e->status;
+  }
   s->begun_s = s->shown_s = now_s();
   int status = jobs_run_prepared((size_t)(s->end - s->from), (size_t)s->c->number[CLI_JOBS],
                                  prepare, work, take, s, e);
   arena_free(&s->now.mem);
+  arena_free(&s->first_run.mem);
   if (status != ERR_OK) {
     sweep_file_leave(&s->file);
     return status;
