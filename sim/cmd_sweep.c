@@ -24,7 +24,7 @@ typedef struct sweep {
   sweep_run now;             /* the point that was prepared last */
   sweep_run first_run;       /* the first point, for its platform */
   bool alike;                /* all points' platforms are, to SimGrid */
-  const sweep_dag *dag;
+  const sweep_dag *dag;      /* NULL: its process compiles it */
   double prepared_s;
   uint64_t again; /* the piece that is tried a second time; UINT64_MAX: none */
   bool shows, terminal;
@@ -57,6 +57,20 @@ static int prepare(void *ctx, size_t piece, err *e) {
   return ERR_OK;
 }
 
+/* The point's DAG; NULL: there is none, `why` says why. */
+static const dag *point_dag(sweep *s, const char **why) {
+  static err fault;
+  sweep_run *x = &s->now;
+  dag *d = NULL;
+  if (s->dag == NULL) {
+    if (cmd_compile_work(&x->work, &d, &x->mem, &fault)) d = NULL;
+    *why = fault.msg;
+    return d;
+  }
+  if (s->dag->dag == NULL) *why = s->dag->why->msg;
+  return s->dag->dag;
+}
+
 /* In a process of its own: a row and, behind it, what it cost. */
 static int work(void *ctx, size_t piece, out *result, err *e) {
   (void)piece;
@@ -64,14 +78,20 @@ static int work(void *ctx, size_t piece, out *result, err *e) {
   sweep_run *x = &s->now;
   double start = now_s();
   static err fault;
-  const char *why = s->dag->dag == NULL ? s->dag->why->msg : NULL;
-  if (why == NULL && cmd_simulate_row(&x->c, s->dag->dag, &x->plat, result, &x->mem, &fault))
+  const char *why = NULL;
+  const dag *d = point_dag(s, &why);
+  double compiled = now_s();
+  if (d != NULL && cmd_simulate_row(&x->c, d, &x->plat, result, &x->mem, &fault)) {
+    d = NULL;
     why = fault.msg;
-  if (why != NULL) {
+  }
+  if (d == NULL) {
     report r = sweep_inputs(x, &x->mem);
     report_write_csv_failure(&r, why, result);
   }
-  costs mine = {.fork_s = start - s->prepared_s, .simulate_s = now_s() - start};
+  costs mine = {.fork_s = start - s->prepared_s,
+                .compile_s = compiled - start,
+                .simulate_s = now_s() - compiled};
   out_write(result, &mine, sizeof mine);
   (void)e;
   return ERR_OK;
@@ -99,6 +119,7 @@ static int take(void *ctx, size_t piece, const jobs_result *r, err *e) {
     double start = now_s();
     memcpy(&its, r->data + r->len - sizeof its, sizeof its);
     s->cost.fork_s += its.fork_s;
+    s->cost.compile_s += its.compile_s;
     s->cost.simulate_s += its.simulate_s;
     if (sweep_file_add(&s->file, r->data, r->len - sizeof its, e)) return e->status;
     s->cost.write_s += now_s() - start;

@@ -55,7 +55,7 @@ static struct {
   size_t n_streams;    /* quiet and real, of the main actors */
   size_t n_known;      /* quiet and apart: whose ends are known */
   double known_next_s; /* none of them begins or ends before it */
-  bool used;
+  bool rehearses, used;
 } sim;
 
 static void wake(uint32_t r) {
@@ -270,10 +270,22 @@ static void play_transfer(uint32_t r, const machine_job *j) {
   if (x->route != NULL) flow(r, j, 0, (double)x->flow_B, true);
 }
 
+/* What a simulation will do, in no time: what it then finds is bound, mapped and allocated. */
+static void rehearse(uint32_t r) {
+  const plat_route *way = &sim.plat->routes[0];
+  if (r == 0) {
+    (void)sg_sem_acquire_timeout(sim.lane[0].sem, 1);
+    sg_host_sendto(sim.host[way->src], sim.host[way->dst], 0);
+  } else if (r == 1) {
+    sg_sem_release(sim.lane[0].sem);
+  }
+}
+
 static void resource_actor(int argc, char **argv) {
   assert(argc == 2);
   (void)argc;
   uint32_t r = (uint32_t)strtoul(argv[1], NULL, 10);
+  if (sim.rehearses) rehearse(r);
   for (;;) {
     const machine_job *j = sim.m == NULL ? NULL : machine_job_of(sim.m, r);
     if (j == NULL) {
@@ -430,13 +442,13 @@ bool exec_simgrid_alike(const platform *a, const platform *b) {
   return true;
 }
 
-int exec_simgrid_prepare(const platform *p, err *e) {
+/* An engine and a DMA channel are two lanes at least. */
+static int prepare(const platform *p, bool rehearses, err *e) {
   static arena forever;
-  exec_start();
-  if (p == NULL) return ERR_OK;
   assert(sim.lane == NULL && "one platform a process");
   if (exec_load(p, e)) return e->status;
   sim.plat = p;
+  sim.rehearses = rehearses;
   find_hosts(p, &forever);
   sim.apart = find_apart(p, &forever);
   sim.n_lanes = p->n_engines;
@@ -447,11 +459,17 @@ int exec_simgrid_prepare(const platform *p, err *e) {
   return ERR_OK;
 }
 
+int exec_simgrid_prepare(const platform *p, err *e) {
+  if (p != NULL) return prepare(p, true, e);
+  exec_start();
+  return ERR_OK;
+}
+
 int exec_simgrid(const dag *d, const platform *p, const policy *pol, const machine_options *opt,
                  const observer *obs, arena *a, err *e) {
   assert(!sim.used && "one simulation a process");
   if (machine_new(&sim.m, d, p, pol, opt, obs, a, e)) return e->status;
-  if (sim.lane == NULL && exec_simgrid_prepare(p, e)) return e->status;
+  if (sim.lane == NULL && prepare(p, false, e)) return e->status;
   sim.used = true;
   assert(sim.n_lanes == machine_resources(sim.m));
   sim.plat = p;
