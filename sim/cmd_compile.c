@@ -36,7 +36,8 @@ int cmd_find_policy(const cli *c, const policy **p, arena *a, err *e) {
   *p = pol_find(name);
   if (*p != NULL) return ERR_OK;
   if (strncmp(name, "file:", 5) == 0)
-    return err_set(e, ERR_BAD, "--scheduler: `%s` takes no schedule from a file; `run` and `simulate` do",
+    return err_set(e, ERR_BAD,
+                   "--scheduler: `%s` takes no schedule from a file; `run` and `simulate` do",
                    c->command->name);
   size_t n = pol_count() < 32 ? pol_count() : 32;
   for (size_t i = 0; i < n; i++) {
@@ -125,8 +126,9 @@ static wl_pads find_pads(const platform *p, arena *a) {
 }
 
 static void find_target(const platform *p, cmd_work *w, arena *a) {
-  w->target =
-      (wl_target){.engines = (uint32_t)p->n_engines, .sram_B = whole_bytes(p->srams[0].capacity_B)};
+  w->target = (wl_target){.engines = (uint32_t)p->n_engines,
+                          .sram_B = whole_bytes(p->srams[0].capacity_B),
+                          .sram_name = p->srams[0].name};
   w->pads = find_pads(p, a);
   wl_pads_target(&w->pads, &w->target);
 }
@@ -138,10 +140,30 @@ int cmd_find_work(const cli *c, const platform *p, const model *m, cmd_work *w, 
   return ERR_OK;
 }
 
-int cmd_compile_work(const cmd_work *w, dag **d, arena *a, err *e) {
-  if (design_compile(w->model, &w->options, &w->target, w->plat, d, a, e)) return e->status;
+static int finish(const cmd_work *w, dag **d, arena *a, err *e) {
   *d = wl_place(*d, &w->pads, a);
   return dag_check(*d, w->model->name, e);
+}
+
+int cmd_compile_work(const cmd_work *w, dag **d, arena *a, err *e) {
+  if (design_compile(w->model, &w->options, &w->target, w->plat, d, a, e)) return e->status;
+  return finish(w, d, a, e);
+}
+
+int cmd_compile_first(const cmd_work *w, dag **d, arena *a, err *e) {
+  if (design_first(w->model, &w->options, &w->target, d, a, e)) return e->status;
+  return finish(w, d, a, e);
+}
+
+int cmd_settle_work(const cmd_work *w, const dag *first, const dag **d, arena *a, err *e) {
+  dag *other;
+  *d = first;
+  if (design_settle(w->model, &w->options, &w->target, w->plat, first, &other, a, e))
+    return e->status;
+  if (other == NULL) return ERR_OK;
+  if (finish(w, &other, a, e)) return e->status;
+  *d = other;
+  return ERR_OK;
 }
 
 int cmd_compile_model(const model *m, const wl_options *o, const platform *p, dag **d, arena *a,

@@ -61,14 +61,10 @@ static int prepare(void *ctx, size_t piece, err *e) {
 static const dag *point_dag(sweep *s, const char **why) {
   static err fault;
   sweep_run *x = &s->now;
-  dag *d = NULL;
-  if (s->dag == NULL) {
-    if (cmd_compile_work(&x->work, &d, &x->mem, &fault)) d = NULL;
-    *why = fault.msg;
-    return d;
-  }
-  if (s->dag->dag == NULL) *why = s->dag->why->msg;
-  return s->dag->dag;
+  const dag *first = s->dag != NULL ? s->dag->dag : NULL, *d;
+  if (cmd_settle_work(&x->work, first, &d, &x->mem, &fault) == ERR_OK) return d;
+  *why = fault.msg;
+  return NULL;
 }
 
 /* In a process of its own: a row and, behind it, what it cost. */

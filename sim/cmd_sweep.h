@@ -33,8 +33,7 @@ typedef struct sweep_named {
 typedef struct sweep_dag {
   char *key; /* all that it depends on, as text */
   arena mem;
-  dag *dag; /* NULL: it cannot be compiled, `why` says why */
-  err *why;
+  dag *dag; /* the first candidate (design.h); NULL: it cannot be compiled */
   uint64_t left; /* points to come */
 } sweep_dag;
 

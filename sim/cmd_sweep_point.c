@@ -77,7 +77,6 @@ int sweep_source_open(sweep_source *s, const cli *c, arena *a, err *e) {
 static void drop_dag(sweep_dag *x) {
   arena_free(&x->mem);
   free(x->key);
-  free(x->why);
   *x = (sweep_dag){0};
 }
 
@@ -271,9 +270,8 @@ const sweep_dag *sweep_find_dag(sweep_source *s, const sweep_run *x) {
     return NULL;
   }
   if (s->n_dags > 0 && s->kept_tasks + s->n_dags > SWEEP_KEPT_TASKS) drop_last(s);
-  new.why = mem_alloc(1, sizeof *new.why);
-  *new.why = (err){0};
-  if (cmd_compile_work(&x->work, &new.dag, &new.mem, new.why)) new.dag = NULL;
+  err ignored = {0};
+  if (cmd_compile_first(&x->work, &new.dag, &new.mem, &ignored)) new.dag = NULL;
   s->kept_tasks += tasks_of(&new);
   ARENA_PUSH(s->mem, s->dags, s->n_dags, s->cap_dags, new);
   return &s->dags[s->n_dags - 1];

@@ -1,5 +1,6 @@
 #include "sim/design.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -8,17 +9,20 @@
 #include "workloads/cost.h"
 #include "workloads/spill.h"
 
-enum { STEPS = 8, FINE_STEPS = 32, PATIENCE = STEPS, FIRST_PATIENCE = 2, FEW_ROWS = 4 };
-static const double NEAR = 1.005, GAIN = 0.999;
+enum {
+  STEPS = 8,
+  FEW_STEPS = 4,
+  FINE_STEPS = 32,
+  FIRST_PATIENCE = 2,
+  CHEAP_TASKS = 4096,
+  FEW_ROWS = 4
+};
+static const double NEAR = 1.01, GAIN = 0.999;
 
 static uint64_t step_down(uint64_t bytes, uint64_t steps) {
   uint64_t unit = 1;
   while (bytes / unit >= 2 * steps) unit *= 2;
   return bytes / unit * unit;
-}
-
-uint64_t design_step(uint64_t bytes) {
-  return step_down(bytes, STEPS);
 }
 
 /* What is tried out. */
@@ -29,6 +33,7 @@ typedef struct trial {
   platform p;
   plat_memory *sram;
   uint64_t all_B;   /* what there is */
+  uint64_t steps;   /* candidates an octave */
   uint64_t first_B; /* the first candidate */
   const dag *first; /* compiled, where that is done; or NULL */
 } trial;
@@ -41,7 +46,8 @@ typedef struct result {
   double traffic_s; /* what its bytes take on the DRAM's route */
   uint64_t traffic_B;
   uint64_t plan_B; /* what it needs */
-  bool near;       /* no other can be much faster */
+  size_t tasks;
+  bool near; /* no other can be much faster */
 } result;
 
 static void at_end(void *self, double t, uint32_t task, uint32_t resource) {
@@ -49,11 +55,20 @@ static void at_end(void *self, double t, uint32_t task, uint32_t resource) {
   *(double *)self = t;
 }
 
-/* Nothing is moved twice. */
-static bool wasteless(const trial *x, const dag *d) {
-  for (uint32_t i = 0; i < d->n_tasks; i++)
-    if (d->tasks[i].op == OP_SPILL || d->tasks[i].op == OP_FILL) return false;
-  return wl_block_tokens(x->m, &x->o, &x->t, x->o.tokens) >= x->o.tokens;
+/* Nothing is moved twice: no spills, and no more loaded of a tensor than there is. */
+static bool wasteless(const dag *d, arena *a) {
+  uint64_t *loaded = ARENA_NEW(a, uint64_t, d->n_tensors + 1);
+  for (uint32_t i = 0; i < d->n_tasks; i++) {
+    const dag_task *t = &d->tasks[i];
+    if (t->op == OP_SPILL || t->op == OP_FILL) return false;
+    if (op_kind_of((op)t->op) != OP_LOAD || t->op == OP_LOAD_EMBED) continue;
+    for (uint32_t k = 0; k < t->n_reads; k++) {
+      const dag_view *v = &dag_reads(d, t)[k];
+      loaded[v->tensor] += dag_view_bytes(d, v);
+      if (loaded[v->tensor] > dag_tensor_bytes(&d->tensors[v->tensor])) return false;
+    }
+  }
+  return true;
 }
 
 /* What the bytes take on the DRAM's route at least. */
@@ -80,9 +95,9 @@ static bool would_run(const trial *x, const dag *d, double *end_s, arena *a) {
   return exec_fluid(d, &x->p, pol_find("heft"), &opt, &obs, a, &ignored) == ERR_OK;
 }
 
-/* One layer, compiled for that much and simulated in what it needs, unless that is more than there
- * is, or its traffic alone takes `most_s`. */
-static result try_out(trial *x, uint64_t sram_B, double most_s) {
+/* One layer, compiled for that much and simulated in what it needs, or in `room_B` if that is more;
+ * unless it is more than there is, or its traffic alone takes `most_s`. */
+static result try_out(trial *x, uint64_t sram_B, uint64_t room_B, double most_s) {
   arena scratch = {0};
   err ignored = {0};
   dag *own = NULL;
@@ -93,9 +108,11 @@ static result try_out(trial *x, uint64_t sram_B, double most_s) {
   if (d != NULL) {
     uint64_t needs = wl_peak_B(d);
     cost_totals c = cost_sum(d);
+    r.tasks = d->n_tasks;
     r.traffic_B = c.dram_read + c.dram_write;
     r.end_s = r.traffic_s = dram_s(&x->p, r.traffic_B);
     r.plan_B = needs > sram_B ? needs : sram_B;
+    if (r.plan_B < room_B) r.plan_B = room_B;
     x->sram[0].capacity_B = (double)r.plan_B;
     if (r.plan_B > x->all_B) {
       r.fate = TOO_LARGE;
@@ -103,7 +120,7 @@ static result try_out(trial *x, uint64_t sram_B, double most_s) {
       r.fate = HOPELESS;
     } else if (would_run(x, d, &r.end_s, &scratch)) {
       r.fate = RUNS;
-      r.near = wasteless(x, d) &&
+      r.near = wasteless(d, &scratch) &&
                (r.end_s <= NEAR * r.traffic_s || r.end_s <= NEAR * areas_s(x, d, &scratch));
     }
   }
@@ -124,7 +141,7 @@ typedef struct search {
 /* Tries one more; says whether that was worth it. */
 static bool look(trial *x, uint64_t c, search *s, result *r) {
   bool given = x->o.tile_B > 0, gain = false;
-  *r = try_out(x, c, s->best > 0 && !given ? s->least.end_s : INFINITY);
+  *r = try_out(x, c, 0, s->best > 0 && !given ? s->least.end_s : INFINITY);
   if (r->fate == RUNS && (s->best == 0 || measure(x, r) < measure(x, &s->least))) {
     gain = s->best == 0 || measure(x, r) < GAIN * measure(x, &s->least);
     s->best = c;
@@ -148,15 +165,24 @@ static search choose(trial *x) {
   search s = {0};
   uint64_t before = x->all_B + 1;
   int tries = FIRST_PATIENCE;
-  for (uint64_t c = x->first_B; tries >= 0 && c > 0; tries--, c = design_step(c - 1)) {
+  size_t tasks = CHEAP_TASKS; /* that will have been tried since the best */
+  bool given = x->o.tile_B > 0;
+  for (uint64_t c = x->first_B; (tries >= 0 || tasks < CHEAP_TASKS) && c > 0;
+       tries--, c = step_down(c - 1, x->steps)) {
     result r;
-    if (look(x, c, &s, &r)) tries = PATIENCE;
+    bool gain = look(x, c, &s, &r);
+    tasks = gain ? 0 : tasks + r.tasks;
+    if (gain) tries = given ? INT_MAX : (int)x->steps;
     if (r.near) break;
     if (r.fate == HOPELESS || r.fate == RUNS_NOWHERE) {
       look_closer(x, before, c, &s);
       break;
     }
     before = c;
+  }
+  if (s.best > 0 && !given && !s.least.near && s.least.plan_B < x->all_B) {
+    result r = try_out(x, s.best, x->all_B, INFINITY);
+    if (r.fate == RUNS && r.end_s < s.least.end_s) s.least = r;
   }
   return s;
 }
@@ -168,23 +194,37 @@ static uint64_t enough_for_few(const model *m, const wl_options *o, const wl_tar
   return 4 * (streams * WL_FEW_ROWS_PIECE_B + o->batch * rows * kv_row);
 }
 
+static bool few_rows(const wl_options *o) {
+  return o->batch * o->tokens <= FEW_ROWS && o->tile_B == 0;
+}
+
+static uint64_t steps_of(const wl_options *o) {
+  return few_rows(o) || o->tile_B > 0 ? FEW_STEPS : STEPS;
+}
+
 static uint64_t first_candidate(const model *m, const wl_options *o, const wl_target *t) {
-  bool few = o->batch * o->tokens <= FEW_ROWS && o->tile_B == 0;
-  uint64_t enough = few ? enough_for_few(m, o, t) : UINT64_MAX;
-  return design_step(enough < t->sram_B ? enough : t->sram_B);
+  uint64_t enough = few_rows(o) ? enough_for_few(m, o, t) : UINT64_MAX;
+  return step_down(enough < t->sram_B ? enough : t->sram_B, steps_of(o));
 }
 
 static bool chooses(const wl_options *o, const wl_target *t) {
   return o->resident == WL_RESIDENT_NONE && t->pad_B == 0 && !t->pads_only;
 }
 
+/* The target, planned for less, and refused what it has no room for. */
+static wl_target within(const wl_target *t, uint64_t candidate) {
+  wl_target x = *t;
+  x.sram_B = candidate;
+  x.most_B = t->sram_B;
+  if (x.sram_name == NULL) x.sram_name = "sram";
+  return x;
+}
+
 /* Compiles all of it for a candidate that needs `plan_B` for a layer; the step as a whole may need
  * more. */
 static int compile_for(const model *m, const wl_options *o, const wl_target *t, uint64_t candidate,
                        uint64_t plan_B, dag **d, arena *a, err *e) {
-  wl_target planned = *t;
-  planned.sram_B = candidate;
-  planned.most_B = t->sram_B;
+  wl_target planned = within(t, candidate);
   if (wl_compile(m, o, &planned, d, a, e)) return e->status;
   uint64_t needs = wl_peak_B(*d);
   (*d)->workload.sram_plan_B = needs > plan_B ? needs : plan_B;
@@ -195,7 +235,9 @@ int design_first(const model *m, const wl_options *o, const wl_target *t, dag **
                  err *e) {
   if (!chooses(o, t)) return wl_compile(m, o, t, d, a, e);
   uint64_t c = first_candidate(m, o, t);
-  return compile_for(m, o, t, c, c, d, a, e);
+  if (compile_for(m, o, t, c, c, d, a, e)) return e->status;
+  if (o->tile_B > 0 && (*d)->workload.sram_plan_B <= t->sram_B) (*d)->workload.sram_plan_B = 0;
+  return ERR_OK;
 }
 
 static bool one_layer(const wl_options *o) {
@@ -204,9 +246,10 @@ static bool one_layer(const wl_options *o) {
 
 int design_settle(const model *m, const wl_options *o, const wl_target *t, const platform *p,
                   const dag *first, dag **d, arena *a, err *e) {
+  *d = NULL;
+  if (!chooses(o, t)) return first != NULL ? ERR_OK : wl_compile(m, o, t, d, a, e);
   arena scratch = {0};
-  trial x = {.m = m, .o = *o, .t = *t, .p = *p, .all_B = t->sram_B};
-  x.t.most_B = t->sram_B;
+  trial x = {.m = m, .o = *o, .t = within(t, t->sram_B), .p = *p, .all_B = t->sram_B};
   x.sram = ARENA_NEW(&scratch, plat_memory, p->n_srams);
   memcpy(x.sram, p->srams, p->n_srams * sizeof *x.sram);
   x.p.srams = x.sram;
@@ -214,29 +257,30 @@ int design_settle(const model *m, const wl_options *o, const wl_target *t, const
   x.o.layers = 1;
   x.o.steps = 1;
   x.o.forced = 0;
+  x.steps = steps_of(&x.o);
   x.first_B = first_candidate(m, &x.o, t);
   x.first = one_layer(o) ? first : NULL;
   search s = choose(&x);
   arena_free(&scratch);
-  *d = NULL;
-  if (s.best > 0 && (first == NULL || s.best != x.first_B)) {
+  bool taken = first != NULL && s.best == x.first_B &&
+               (o->tile_B > 0 || first->workload.sram_plan_B >= s.least.plan_B);
+  if (taken && first->workload.sram_plan_B <= t->sram_B) return ERR_OK;
+  if (s.best > 0 && !taken) {
     if (compile_for(m, o, t, s.best, s.least.plan_B, d, a, e)) return e->status;
-    if ((*d)->workload.sram_plan_B <= t->sram_B) return ERR_OK;
+    bool fits = (*d)->workload.sram_plan_B <= t->sram_B;
+    if (o->tile_B > 0) (*d)->workload.sram_plan_B = 0;
+    if (fits) return ERR_OK;
   }
-  if (s.best > 0 && first != NULL && s.best == x.first_B &&
-      first->workload.sram_plan_B <= t->sram_B)
-    return ERR_OK;
-  wl_target all = *t;
-  all.most_B = t->sram_B;
+  wl_target all = within(t, t->sram_B);
   return wl_compile(m, o, &all, d, a, e);
 }
 
 int design_compile(const model *m, const wl_options *o, const wl_target *t, const platform *p,
                    dag **d, arena *a, err *e) {
   dag *first = NULL;
-  if (!chooses(o, t)) return wl_compile(m, o, t, d, a, e);
-  if (wl_check(m, o, t, e)) return e->status;
-  if (one_layer(o) && design_first(m, o, t, &first, a, e)) return e->status;
+  if (!chooses(o, t) || wl_check(m, o, t, e)) return wl_compile(m, o, t, d, a, e);
+  err ignored = {0};
+  if (one_layer(o) && design_first(m, o, t, &first, a, &ignored)) first = NULL;
   if (design_settle(m, o, t, p, first, d, a, e)) return e->status;
   if (*d == NULL) *d = first;
   return ERR_OK;

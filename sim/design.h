@@ -5,29 +5,33 @@
  * in tight SRAM no rule foresees: 1 byte less can cost a fifth, and less SRAM can be faster. So the
  * capacity that the rules are given is chosen by simulation.
  *
- * Candidates are eight even steps an octave (a power of two times 1, 1.125, 1.25, ...), whatever the
- * platform's capacity; each is compiled, and needs that much SRAM, or what its tasks need one by
+ * Candidates are eight even steps an octave (a power of two times 1, 1.125, 1.25, ...), for up to 4
+ * rows four, whatever the platform's capacity; each is compiled, and needs that much SRAM, or what its tasks need one by
  * one where that is more. Those that need no more than there is are simulated in what they need, one
  * layer, by the closed-form executor under heft with prefetch 2, and the fastest is taken, the
- * larger of two that are equal. The run itself uses no more SRAM than that (`sram_plan_B`, in the
+ * larger of two that are equal; unless it is near the best that can be, it is simulated in all SRAM
+ * there is, too. The run itself uses no more SRAM than where it was faster (`sram_plan_B`, in the
  * DAG and in the report). So more SRAM only adds candidates.
  *
  * They are tried from the platform's capacity down, and not to the last:
  *
- *   - one that DRAM or the engines' arithmetic alone would take no less than 0.5 % below is taken
- *     at once: no other can be much faster;
- *   - an octave below the best so far the search ends;
+ *   - one that moves nothing twice and takes at most 1 % longer than its tasks together take of the
+ *     busiest resource (a link, the engines, the channels) is taken at once: smaller tiles take
+ *     no less of it;
+ *   - an octave below the best so far the search ends, of small DAGs later: when 4096 tasks have been
+ *     tried since;
  *   - it ends, too, where a candidate's traffic alone takes longer than the best, or where one runs
  *     nowhere, because not even one task's operands fit; the last step above it is tried in four
  *     finer ones;
  *   - a step of few rows (decode) begins at what holds full pieces four times for every engine and
  *     its keys and values four times: larger tiles change nothing.
  *
- * So a run of one layer takes no more than 0.5 % longer than in any smaller SRAM, if candidates more
+ * So a run of one layer takes no more than 1 % longer than in any smaller SRAM, if candidates more
  * than an octave apart do not change places; tests/test_memory.c holds it to that.
  *
  * With --tile-bytes nothing is simulated: the candidate that moves the fewest bytes between DRAM and
- * SRAM is taken, the larger one where two move the same. The compiled DAG does not depend on
+ * SRAM is taken, of all there are (four an octave), the larger one where two move the same; a run uses
+ * all SRAM. So traffic never rises with capacity. The compiled DAG does not depend on
  * scheduler or prefetch. The rules' own choice for the whole SRAM stands where tiles stay between
  * steps (--resident), or the platform has scratchpads; and where no candidate can run, so that the
  * refusal names the real capacity. */
@@ -48,8 +52,5 @@ ERR_CHECK int design_first(const model *m, const wl_options *o, const wl_target 
                            arena *a, err *e);
 ERR_CHECK int design_settle(const model *m, const wl_options *o, const wl_target *t,
                             const platform *p, const dag *first, dag **d, arena *a, err *e);
-
-/* The largest candidate of no more than `bytes`; below 16: bytes. */
-uint64_t design_step(uint64_t bytes);
 
 #endif

@@ -128,7 +128,9 @@ typedef struct wl_options {
 typedef struct wl_target {
   uint32_t engines;
   uint64_t sram_B; /* that engines share, or that feeds their scratchpads */
-  uint64_t most_B; /* what there is of that, which may be more: a task of a layer that needs more is refused at once; 0: it is left to the run */
+  uint64_t most_B; /* what there is of that, which may be more: a task of a layer that needs more is
+                    * refused at once; 0: it is left to the run */
+  const char *sram_name; /* for that refusal */
   uint64_t pad_B;  /* the smallest scratchpad that weights may live in (place.h); 0: there is none */
   bool pads_only;  /* engines work in their scratchpads only: activations go through them, too */
 } wl_target;

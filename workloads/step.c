@@ -406,11 +406,12 @@ static int refuse(const build *b, err *e) {
   }
   return err_set(
       e, ERR_NO,
-      "infeasible: task %u '%s %s' needs %s in SRAM (%s), capacity %s, short %s; even one "
-      "task at a time does not fit: enlarge sram.capacity, or use a finer split, fewer "
+      "infeasible: task %u '%s %s' needs %s in '%s' (%s), capacity %s, short %s; even one "
+      "task at a time does not fit: enlarge %s.capacity, or use a finer split, fewer "
       "tokens or a smaller dtype",
-      b->checked, op_name((op)t->op), t->name, units_size(need, (double)b->impossible_B), list,
-      units_size(have, (double)most), units_size(lack, (double)(b->impossible_B - most)));
+      b->checked, op_name((op)t->op), t->name, units_size(need, (double)b->impossible_B),
+      b->target->sram_name, list, units_size(have, (double)most),
+      units_size(lack, (double)(b->impossible_B - most)), b->target->sram_name);
 }
 
 /* All layers, on the present block. */
