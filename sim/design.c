@@ -40,15 +40,22 @@ typedef struct trial {
 
 typedef enum fate { RUNS, TOO_LARGE, HOPELESS, RUNS_NOWHERE } fate;
 
-typedef struct result {
-  fate fate;
-  double end_s;
+/* What has been found so far. */
+typedef struct search {
+  uint64_t best; /* 0: none yet */
+  uint64_t plan_B;
+  double measure; /* given tiles are to move the fewest bytes; chosen ones, to be the fastest */
+  bool near;      /* no other can be much faster */
+} search;
+
+/* A candidate. */
+typedef struct candidate {
+  uint64_t size_B, needs_B;
   double traffic_s; /* what its bytes take on the DRAM's route */
-  uint64_t traffic_B;
-  uint64_t plan_B; /* what it needs */
   size_t tasks;
-  bool near; /* no other can be much faster */
-} result;
+  fate fate;
+  bool gain; /* it was worth it */
+} candidate;
 
 static void at_end(void *self, double t, uint32_t task, uint32_t resource) {
   (void)task, (void)resource;
@@ -89,74 +96,85 @@ static bool would_run(const trial *x, const dag *d, double *end_s, arena *a) {
   err ignored = {0};
   observer obs = {.self = end_s, .end = at_end};
   machine_options opt = {.prefetch = 2};
-  machine *m;
-  if (x->o.tile_B > 0)
-    return machine_new(&m, d, &x->p, pol_find("serial"), &opt, NULL, a, &ignored) == ERR_OK;
   return exec_fluid(d, &x->p, pol_find("heft"), &opt, &obs, a, &ignored) == ERR_OK;
 }
 
-/* One layer, compiled for that much and simulated in what it needs, or in `room_B` if that is more;
- * unless it is more than there is, or its traffic alone takes `most_s`. */
-static result try_out(trial *x, uint64_t sram_B, uint64_t room_B, double most_s) {
+/* The same, planned and not simulated. */
+static bool would_be_let_in(const trial *x, const dag *d, arena *a) {
+  err ignored = {0};
+  machine_options opt = {.prefetch = 2};
+  machine *m;
+  return machine_new(&m, d, &x->p, pol_find("serial"), &opt, NULL, a, &ignored) == ERR_OK;
+}
+
+static void note(search *s, const candidate *c, uint64_t plan_B, double measure, bool *gain) {
+  if (s->best > 0 && measure >= s->measure) return;
+  *gain = *gain || s->best == 0 || measure < GAIN * s->measure;
+  s->best = c->size_B;
+  s->plan_B = plan_B;
+  s->measure = measure;
+}
+
+/* Simulates it in what it needs, and in more. */
+static void simulate(const trial *x, const dag *d, candidate *c, search *s) {
+  static const double ROOM[] = {1, 1.125, 1.25};
+  for (size_t i = 0; i < sizeof ROOM / sizeof ROOM[0] && !s->near; i++) {
+    arena scratch = {0};
+    uint64_t room = (uint64_t)(ROOM[i] * (double)c->needs_B);
+    double end_s = INFINITY;
+    x->sram[0].capacity_B = (double)room;
+    bool runs = room <= x->all_B && would_run(x, d, &end_s, &scratch);
+    if (i == 0) c->fate = runs ? RUNS : RUNS_NOWHERE;
+    if (runs) {
+      note(s, c, room, end_s, &c->gain);
+      s->near = wasteless(d, &scratch) &&
+                (end_s <= NEAR * c->traffic_s || end_s <= NEAR * areas_s(x, d, &scratch));
+    }
+    arena_free(&scratch);
+    if (!runs) break;
+  }
+}
+
+/* Tries one more: one layer, compiled for that much, and simulated unless it needs more than there
+ * is or its traffic alone takes longer than the best so far. */
+static candidate look(trial *x, uint64_t size_B, search *s) {
   arena scratch = {0};
   err ignored = {0};
   dag *own = NULL;
-  const dag *d = sram_B == x->first_B ? x->first : NULL;
-  result r = {.fate = RUNS_NOWHERE};
-  x->t.sram_B = sram_B;
+  const dag *d = size_B == x->first_B ? x->first : NULL;
+  candidate c = {.size_B = size_B, .fate = RUNS_NOWHERE};
+  bool given = x->o.tile_B > 0;
+  x->t.sram_B = size_B;
   if (d == NULL && wl_compile(x->m, &x->o, &x->t, &own, &scratch, &ignored) == ERR_OK) d = own;
   if (d != NULL) {
-    uint64_t needs = wl_peak_B(d);
-    cost_totals c = cost_sum(d);
-    r.tasks = d->n_tasks;
-    r.traffic_B = c.dram_read + c.dram_write;
-    r.end_s = r.traffic_s = dram_s(&x->p, r.traffic_B);
-    r.plan_B = needs > sram_B ? needs : sram_B;
-    if (r.plan_B < room_B) r.plan_B = room_B;
-    x->sram[0].capacity_B = (double)r.plan_B;
-    if (r.plan_B > x->all_B) {
-      r.fate = TOO_LARGE;
-    } else if (r.traffic_s >= most_s) {
-      r.fate = HOPELESS;
-    } else if (would_run(x, d, &r.end_s, &scratch)) {
-      r.fate = RUNS;
-      r.near = wasteless(d, &scratch) &&
-               (r.end_s <= NEAR * r.traffic_s || r.end_s <= NEAR * areas_s(x, d, &scratch));
+    uint64_t peak = wl_peak_B(d);
+    cost_totals sum = cost_sum(d);
+    uint64_t traffic = sum.dram_read + sum.dram_write;
+    c.tasks = d->n_tasks;
+    c.needs_B = peak > size_B ? peak : size_B;
+    c.traffic_s = dram_s(&x->p, traffic);
+    x->sram[0].capacity_B = (double)c.needs_B;
+    if (c.needs_B > x->all_B) {
+      c.fate = TOO_LARGE;
+    } else if (given && would_be_let_in(x, d, &scratch)) {
+      c.fate = RUNS;
+      note(s, &c, c.needs_B, (double)traffic, &c.gain);
+      s->near = wasteless(d, &scratch);
+    } else if (!given && s->best > 0 && c.traffic_s >= s->measure) {
+      c.fate = HOPELESS;
+    } else if (!given) {
+      simulate(x, d, &c, s);
     }
   }
   arena_free(&scratch);
-  return r;
-}
-
-/* Given tiles are to move the fewest bytes; chosen ones, to be the fastest. */
-static double measure(const trial *x, const result *r) {
-  return x->o.tile_B > 0 ? (double)r->traffic_B : r->end_s;
-}
-
-typedef struct search {
-  uint64_t best; /* 0: none yet */
-  result least;
-} search;
-
-/* Tries one more; says whether that was worth it. */
-static bool look(trial *x, uint64_t c, search *s, result *r) {
-  bool given = x->o.tile_B > 0, gain = false;
-  *r = try_out(x, c, 0, s->best > 0 && !given ? s->least.end_s : INFINITY);
-  if (r->fate == RUNS && (s->best == 0 || measure(x, r) < measure(x, &s->least))) {
-    gain = s->best == 0 || measure(x, r) < GAIN * measure(x, &s->least);
-    s->best = c;
-    s->least = *r;
-  }
-  return gain;
+  return c;
 }
 
 /* What runs at all, or runs fast, begins between two candidates: the finer steps there. */
 static void look_closer(trial *x, uint64_t from, uint64_t down_to, search *s) {
-  result r = {.fate = RUNS};
-  for (uint64_t c = from; r.fate != RUNS_NOWHERE && c > 1;) {
-    c = step_down(c - 1, FINE_STEPS);
-    if (c <= down_to) break;
-    look(x, c, s, &r);
+  for (uint64_t size = from; size > 1;) {
+    size = step_down(size - 1, FINE_STEPS);
+    if (size <= down_to || look(x, size, s).fate == RUNS_NOWHERE) break;
   }
 }
 
@@ -166,23 +184,17 @@ static search choose(trial *x) {
   uint64_t before = x->all_B + 1;
   int tries = FIRST_PATIENCE;
   size_t tasks = CHEAP_TASKS; /* that will have been tried since the best */
-  bool given = x->o.tile_B > 0;
-  for (uint64_t c = x->first_B; (tries >= 0 || tasks < CHEAP_TASKS) && c > 0;
-       tries--, c = step_down(c - 1, x->steps)) {
-    result r;
-    bool gain = look(x, c, &s, &r);
-    tasks = gain ? 0 : tasks + r.tasks;
-    if (gain) tries = given ? INT_MAX : (int)x->steps;
-    if (r.near) break;
-    if (r.fate == HOPELESS || r.fate == RUNS_NOWHERE) {
-      look_closer(x, before, c, &s);
+  for (uint64_t size = x->first_B; (tries >= 0 || tasks < CHEAP_TASKS) && size > 0;
+       tries--, size = step_down(size - 1, x->steps)) {
+    candidate c = look(x, size, &s);
+    tasks = c.gain ? 0 : tasks + c.tasks;
+    if (c.gain) tries = x->o.tile_B > 0 ? INT_MAX : (int)x->steps;
+    if (s.near) break;
+    if (c.fate == HOPELESS || c.fate == RUNS_NOWHERE) {
+      look_closer(x, before, size, &s);
       break;
     }
-    before = c;
-  }
-  if (s.best > 0 && !given && !s.least.near && s.least.plan_B < x->all_B) {
-    result r = try_out(x, s.best, x->all_B, INFINITY);
-    if (r.fate == RUNS && r.end_s < s.least.end_s) s.least = r;
+    before = size;
   }
   return s;
 }
@@ -212,9 +224,9 @@ static bool chooses(const wl_options *o, const wl_target *t) {
 }
 
 /* The target, planned for less, and refused what it has no room for. */
-static wl_target within(const wl_target *t, uint64_t candidate) {
+static wl_target within(const wl_target *t, uint64_t size_B) {
   wl_target x = *t;
-  x.sram_B = candidate;
+  x.sram_B = size_B;
   x.most_B = t->sram_B;
   if (x.sram_name == NULL) x.sram_name = "sram";
   return x;
@@ -222,9 +234,9 @@ static wl_target within(const wl_target *t, uint64_t candidate) {
 
 /* Compiles all of it for a candidate that needs `plan_B` for a layer; the step as a whole may need
  * more. */
-static int compile_for(const model *m, const wl_options *o, const wl_target *t, uint64_t candidate,
+static int compile_for(const model *m, const wl_options *o, const wl_target *t, uint64_t size_B,
                        uint64_t plan_B, dag **d, arena *a, err *e) {
-  wl_target planned = within(t, candidate);
+  wl_target planned = within(t, size_B);
   if (wl_compile(m, o, &planned, d, a, e)) return e->status;
   uint64_t needs = wl_peak_B(*d);
   (*d)->workload.sram_plan_B = needs > plan_B ? needs : plan_B;
@@ -263,10 +275,10 @@ int design_settle(const model *m, const wl_options *o, const wl_target *t, const
   search s = choose(&x);
   arena_free(&scratch);
   bool taken = first != NULL && s.best == x.first_B &&
-               (o->tile_B > 0 || first->workload.sram_plan_B >= s.least.plan_B);
+               (o->tile_B > 0 || first->workload.sram_plan_B >= s.plan_B);
   if (taken && first->workload.sram_plan_B <= t->sram_B) return ERR_OK;
   if (s.best > 0 && !taken) {
-    if (compile_for(m, o, t, s.best, s.least.plan_B, d, a, e)) return e->status;
+    if (compile_for(m, o, t, s.best, s.plan_B, d, a, e)) return e->status;
     bool fits = (*d)->workload.sram_plan_B <= t->sram_B;
     if (o->tile_B > 0) (*d)->workload.sram_plan_B = 0;
     if (fits) return ERR_OK;

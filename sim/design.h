@@ -6,12 +6,12 @@
  * capacity that the rules are given is chosen by simulation.
  *
  * Candidates are eight even steps an octave (a power of two times 1, 1.125, 1.25, ...), for up to 4
- * rows four, whatever the platform's capacity; each is compiled, and needs that much SRAM, or what its tasks need one by
- * one where that is more. Those that need no more than there is are simulated in what they need, one
- * layer, by the closed-form executor under heft with prefetch 2, and the fastest is taken, the
- * larger of two that are equal; unless it is near the best that can be, it is simulated in all SRAM
- * there is, too. The run itself uses no more SRAM than where it was faster (`sram_plan_B`, in the
- * DAG and in the report). So more SRAM only adds candidates.
+ * rows four, whatever the platform's capacity; each is compiled, and needs that much SRAM, or what
+ * its tasks need one by one where that is more. One layer of it is simulated in what it needs, and in
+ * an eighth and a quarter more, as far as there is that much, by the closed-form executor under heft
+ * with prefetch 2; the fastest is taken, the larger candidate where two are equal. The run itself
+ * uses no more SRAM than where it was fastest (`sram_plan_B`, in the DAG and in the report). So more
+ * SRAM only adds candidates.
  *
  * They are tried from the platform's capacity down, and not to the last:
  *
