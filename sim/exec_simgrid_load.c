@@ -61,9 +61,11 @@ static int temporary_file(char *path, size_t size, bool *named) {
 /* 17 digits: what is read is the same double. */
 static void write_bare(const platform *p, out *o) {
   uint32_t n_hosts = plat_host_dma(p, 0) + (uint32_t)p->n_dmas;
-  out_str(
-      o, "<?xml version=\"1.0\"?>\n<!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">\n"
-         "<platform version=\"4.1\"><zone id=\"llamasim\" routing=\"Full\">\n");
+  out_printf(o,
+             "<?xml version=\"1.0\"?>\n"
+             "<!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">\n"
+             "<platform version=\"4.1\"><zone id=\"%s\" routing=\"Full\">\n",
+             p->name);
   for (uint32_t h = 0; h < n_hosts; h++)
     out_printf(o, "<host id=\"%s\" speed=\"1f\"/>\n", plat_host_name(p, h));
   for (size_t i = 0; i < p->n_links; i++)

@@ -27,8 +27,9 @@ static const fx_chip CHIP = {.engines = 3,
                              .port_Bps = 2e10,
                              .overhead_s = 2e-7};
 
-static platform other_bandwidths(void) {
+static platform other_bandwidths(bool fatpipe) {
   fx_chip c = CHIP;
+  c.dram_fatpipe = fatpipe;
   c.dram_Bps = 1.3e9;
   c.bus_Bps = 9.7e9;
   c.port_Bps = 4.1e9;
@@ -49,7 +50,7 @@ static dag *some_work(void) {
 /* Piece 0 is not prepared, the others are: all at work on the other platform. */
 static int simulate(void *ctx, size_t i, out *result, err *e) {
   const platform *made = ctx;
-  platform p = other_bandwidths();
+  platform p = other_bandwidths(made->links[0].fatpipe);
   const dag *d = some_work();
   if (i > 0 && exec_simgrid_prepare(i == 1 ? made : NULL, e)) return e->status;
   timeline *tl = fx_run(FX_SIMGRID, d, &p, "heft", 2, true, &mem);
@@ -74,7 +75,10 @@ static int compare(void *ctx, size_t i, const jobs_result *r, err *e) {
 }
 
 START_TEST(exec_simgrid_prepare__other_bandwidths__same_records_as_without) {
-  platform made = fx_platform(&CHIP, &mem), other = other_bandwidths();
+  fx_chip c = CHIP;
+  c.dram_fatpipe = _i == 1;
+  platform made = fx_platform(&c, &mem), other = other_bandwidths(_i == 1);
+  ck_assert(made.links[0].fatpipe == (_i == 1));
   ck_assert(exec_simgrid_alike(&made, &other));
   err e = {0};
   ck_assert_msg(jobs_run(3, 1, simulate, compare, &made, &e) == ERR_OK, "%s", e.msg);
@@ -124,7 +128,7 @@ int main(void) {
   Suite *s = suite_create("prepare");
   TCase *t = tcase_create("alike");
   tcase_add_checked_fixture(t, setup, teardown);
-  tcase_add_test(t, exec_simgrid_prepare__other_bandwidths__same_records_as_without);
+  tcase_add_loop_test(t, exec_simgrid_prepare__other_bandwidths__same_records_as_without, 0, 2);
   tcase_add_test(t, exec_simgrid_alike__what_simgrid_cannot_change_later__differs);
   tcase_add_test(t, exec_simgrid_alike__another_name__differs);
   suite_add_tcase(s, t);
