@@ -32,7 +32,9 @@ typedef struct trial {
   wl_target t;
   platform p;
   plat_memory *sram;
-  uint64_t all_B;   /* what there is */
+  uint64_t all_B; /* what there is */
+  bool enough; /* of few rows: the first candidate is one from which on larger tiles change nothing
+                */
   uint64_t steps;   /* candidates an octave */
   uint64_t first_B; /* the first candidate */
   const dag *first; /* compiled, where that is done; or NULL */
@@ -118,7 +120,7 @@ static void note(search *s, const candidate *c, uint64_t plan_B, double measure,
 /* Simulates it in what it needs, and in more. */
 static void simulate(const trial *x, const dag *d, candidate *c, search *s) {
   static const double ROOM[] = {1, 1.125, 1.25};
-  for (size_t i = 0; i < sizeof ROOM / sizeof ROOM[0] && !s->near; i++) {
+  for (size_t i = 0; i < (x->enough ? 1 : sizeof ROOM / sizeof ROOM[0]) && !s->near; i++) {
     arena scratch = {0};
     uint64_t room = (uint64_t)(ROOM[i] * (double)c->needs_B);
     double end_s = INFINITY;
@@ -182,13 +184,14 @@ static void look_closer(trial *x, uint64_t from, uint64_t down_to, search *s) {
 static search choose(trial *x) {
   search s = {0};
   uint64_t before = x->all_B + 1;
-  int tries = FIRST_PATIENCE;
-  size_t tasks = CHEAP_TASKS; /* that will have been tried since the best */
-  for (uint64_t size = x->first_B; (tries >= 0 || tasks < CHEAP_TASKS) && size > 0;
+  int tries = FIRST_PATIENCE, patience = (int)(x->enough ? x->steps / 2 : x->steps);
+  size_t cheap = x->enough ? CHEAP_TASKS / 2 : CHEAP_TASKS;
+  size_t tasks = cheap; /* that will have been tried since the best */
+  for (uint64_t size = x->first_B; (tries >= 0 || tasks < cheap) && size > 0;
        tries--, size = step_down(size - 1, x->steps)) {
     candidate c = look(x, size, &s);
     tasks = c.gain ? 0 : tasks + c.tasks;
-    if (c.gain) tries = x->o.tile_B > 0 ? INT_MAX : (int)x->steps;
+    if (c.gain) tries = x->o.tile_B > 0 ? INT_MAX : patience;
     if (s.near) break;
     if (c.fate == HOPELESS || c.fate == RUNS_NOWHERE) {
       look_closer(x, before, size, &s);
@@ -271,6 +274,7 @@ int design_settle(const model *m, const wl_options *o, const wl_target *t, const
   x.o.forced = 0;
   x.steps = steps_of(&x.o);
   x.first_B = first_candidate(m, &x.o, t);
+  x.enough = few_rows(&x.o) && enough_for_few(m, &x.o, t) <= t->sram_B;
   x.first = one_layer(o) ? first : NULL;
   search s = choose(&x);
   arena_free(&scratch);

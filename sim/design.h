@@ -24,7 +24,8 @@
  *     nowhere, because not even one task's operands fit; the last step above it is tried in four
  *     finer ones;
  *   - a step of few rows (decode) begins at what holds full pieces four times for every engine and
- *     its keys and values four times: larger tiles change nothing.
+ *     its keys and values four times: larger tiles change nothing; from there half an octave, or 2048
+ *     tasks, are tried, each in what it needs.
  *
  * So a run of one layer takes no more than 1 % longer than in any smaller SRAM, if candidates more
  * than an octave apart do not change places; tests/test_memory.c holds it to that.
