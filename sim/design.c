@@ -40,7 +40,17 @@ typedef struct trial {
   const dag *first; /* compiled, where that is done; or NULL */
 } trial;
 
-typedef enum fate { RUNS, TOO_LARGE, HOPELESS, RUNS_NOWHERE } fate;
+typedef enum fate { RUNS, SAME, TOO_LARGE, HOPELESS, RUNS_NOWHERE } fate;
+
+/* A candidate. */
+typedef struct candidate {
+  uint64_t size_B, needs_B;
+  uint64_t peak_B, traffic_B;
+  double traffic_s; /* what its bytes take on the DRAM's route */
+  size_t tasks;
+  fate fate;
+  bool gain; /* it was worth it */
+} candidate;
 
 /* What has been found so far. */
 typedef struct search {
@@ -48,16 +58,8 @@ typedef struct search {
   uint64_t plan_B;
   double measure; /* given tiles are to move the fewest bytes; chosen ones, to be the fastest */
   bool near;      /* no other can be much faster */
+  candidate last; /* the latest that ran */
 } search;
-
-/* A candidate. */
-typedef struct candidate {
-  uint64_t size_B, needs_B;
-  double traffic_s; /* what its bytes take on the DRAM's route */
-  size_t tasks;
-  fate fate;
-  bool gain; /* it was worth it */
-} candidate;
 
 static void at_end(void *self, double t, uint32_t task, uint32_t resource) {
   (void)task, (void)resource;
@@ -137,6 +139,11 @@ static void simulate(const trial *x, const dag *d, candidate *c, search *s) {
   }
 }
 
+/* Cut alike: then less SRAM only has it wait. */
+static bool same_step(const candidate *a, const candidate *b) {
+  return a->tasks == b->tasks && a->peak_B == b->peak_B && a->traffic_B == b->traffic_B;
+}
+
 /* Tries one more: one layer, compiled for that much, and simulated unless it needs more than there
  * is or its traffic alone takes longer than the best so far. */
 static candidate look(trial *x, uint64_t size_B, search *s) {
@@ -149,18 +156,20 @@ static candidate look(trial *x, uint64_t size_B, search *s) {
   x->t.sram_B = size_B;
   if (d == NULL && wl_compile(x->m, &x->o, &x->t, &own, &scratch, &ignored) == ERR_OK) d = own;
   if (d != NULL) {
-    uint64_t peak = wl_peak_B(d);
     cost_totals sum = cost_sum(d);
-    uint64_t traffic = sum.dram_read + sum.dram_write;
+    c.peak_B = wl_peak_B(d);
+    c.traffic_B = sum.dram_read + sum.dram_write;
     c.tasks = d->n_tasks;
-    c.needs_B = peak > size_B ? peak : size_B;
-    c.traffic_s = dram_s(&x->p, traffic);
+    c.needs_B = c.peak_B > size_B ? c.peak_B : size_B;
+    c.traffic_s = dram_s(&x->p, c.traffic_B);
     x->sram[0].capacity_B = (double)c.needs_B;
     if (c.needs_B > x->all_B) {
       c.fate = TOO_LARGE;
+    } else if (same_step(&c, &s->last)) {
+      c.fate = SAME;
     } else if (given && would_be_let_in(x, d, &scratch)) {
       c.fate = RUNS;
-      note(s, &c, c.needs_B, (double)traffic, &c.gain);
+      note(s, &c, c.needs_B, (double)c.traffic_B, &c.gain);
       s->near = wasteless(d, &scratch);
     } else if (!given && s->best > 0 && c.traffic_s >= s->measure) {
       c.fate = HOPELESS;
@@ -168,6 +177,7 @@ static candidate look(trial *x, uint64_t size_B, search *s) {
       simulate(x, d, &c, s);
     }
   }
+  if (c.fate == RUNS) s->last = c;
   arena_free(&scratch);
   return c;
 }
@@ -190,6 +200,11 @@ static search choose(trial *x) {
   for (uint64_t size = x->first_B; (tries >= 0 || tasks < cheap) && size > 0;
        tries--, size = step_down(size - 1, x->steps)) {
     candidate c = look(x, size, &s);
+    if (c.fate == SAME) {
+      before = size;
+      tries++;
+      continue;
+    }
     tasks = c.gain ? 0 : tasks + c.tasks;
     if (c.gain) tries = x->o.tile_B > 0 ? INT_MAX : patience;
     if (s.near) break;

@@ -19,7 +19,7 @@
  *     busiest resource (a link, the engines, the channels) is taken at once: smaller tiles take
  *     no less of it;
  *   - an octave below the best so far the search ends, of small DAGs later: when 4096 tasks have been
- *     tried since;
+ *     tried since; candidates that are cut alike are simulated once, the largest;
  *   - it ends, too, where a candidate's traffic alone takes longer than the best, or where one runs
  *     nowhere, because not even one task's operands fit; the last step above it is tried in four
  *     finer ones;
