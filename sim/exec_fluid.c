@@ -28,6 +28,7 @@ typedef struct fluid {
   lane *lane;
   size_t n;
   double now;
+  bool changed;     /* a flow has begun or ended since the rates were found */
   double *left_Bps; /* by link: bandwidth not given out yet */
   uint32_t *flows;  /* by link: flows without a rate yet */
 } fluid;
@@ -106,12 +107,14 @@ static void advance_stream(fluid *f, uint32_t r, int which) {
     s->at = OVER;
     if (s->route == NULL) return;
     s->at = FLOW;
+    f->changed = true;
     s->left_B = (double)(which == 0 ? x->flow_B : x->flow2_B);
     machine_flow(f->m, r, which, f->now, true);
     for (uint32_t w = machine_wake(f->m); w != OBS_NONE; w = machine_wake(f->m)) begin(f, w);
   } else if (s->at == FLOW && s->left_B <= 0) {
     machine_flow(f->m, r, which, f->now, false);
     s->at = OVER;
+    f->changed = true;
   }
 }
 
@@ -176,7 +179,8 @@ int exec_fluid(const dag *d, const platform *p, const policy *pol, const machine
   while (!machine_finished(f.m) && !machine_stuck(f.m)) {
     for (uint32_t r = 0; r < f.n; r++) advance(&f, r);
     if (machine_finished(f.m)) break;
-    share(&f);
+    if (f.changed) share(&f);
+    f.changed = false;
     double dt = next_step(&f);
     if (dt > 0 && isfinite(dt)) pass(&f, dt);
   }
