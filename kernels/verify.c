@@ -127,7 +127,7 @@ static int make_input(const verify *v, uint64_t T, float **input, arena *a, err 
   for (uint64_t s = 1; s < points_steps(d) && x != NULL; s++) {
     uint64_t to = points_step_begin(d, s), rows = points_step_rows(d, s);
     if (to + rows > T) break;
-    memcpy(*input + to * C, x->x + points_step_begin(d, s - 1) * C, rows * C * sizeof(float));
+    memcpy(*input + to * C, x->x + (to - rows) * C, rows * C * sizeof(float));
   }
   return ERR_OK;
 }
