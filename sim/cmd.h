@@ -86,7 +86,7 @@ void cmd_progress(const cli *c, size_t tasks, const char *fmt, ...)
 /* Prints by `print` to standard output; its failure is an error like any other. */
 #define CMD_PRINT(call)                                                                            \
   do {                                                                                             \
-    out *o = out_open("-", e);                                                                     \
+    out *o = out_print(e);                                                                     \
     if (o == NULL) return e->status;                                                               \
     call;                                                                                          \
     return out_close(o, e);                                                                        \

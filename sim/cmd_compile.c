@@ -4,6 +4,7 @@
 
 #include "sim/cmd.h"
 #include "sim/platform_xml.h"
+#include "sim/base/text.h"
 #include "sim/base/units.h"
 #include "workloads/block.h"
 #include "workloads/model.h"
@@ -17,10 +18,11 @@ void cmd_progress(const cli *c, size_t tasks, const char *fmt, ...) {
   if (!wanted || c->given[CLI_QUIET]) return;
   va_list ap;
   va_start(ap, fmt);
-  fputs("llamasim: ", stderr);
-  vfprintf(stderr, fmt, ap);
-  fputc('\n', stderr);
+  char text[1024];
+  vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
+  text_clean(text, strlen(text), true);
+  fprintf(stderr, "llamasim: %s\n", text);
 }
 
 int cmd_load_platform(const cli *c, platform *p, arena *a, err *e) {

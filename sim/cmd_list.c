@@ -28,7 +28,7 @@ int cmd_ops(const cli *c, arena *a, err *e) {
 
 int cmd_models(const cli *c, arena *a, err *e) {
   (void)c, (void)a;
-  out *o = out_open("-", e);
+  out *o = out_print(e);
   if (o == NULL) return e->status;
   if (model_print_list(o, e) == ERR_OK) return out_close(o, e);
   out_abort(o);

@@ -253,7 +253,7 @@ static void print_head(const job *j, const verify *v, const watch *w, out *o) {
 
 static int print(const job *j, const verify *v, const watch *w, const verify_table *t, size_t n,
                  err *e) {
-  out *o = out_open("-", e);
+  out *o = out_print(e);
   if (o == NULL) return e->status;
   print_head(j, v, w, o);
   for (size_t i = 0; i < n; i++) {
