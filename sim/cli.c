@@ -54,9 +54,11 @@ const cli_command CLI_COMMANDS[] = {
      "--phase decode: the ids go in one by one, those before --past are in the cache (default: 0);\n"
      "--phase prefill: no steps follow. --layers N: the ids' embeddings go into N layers alone.\n"
      "Other defaults here: --fuse none, so that every point is computed; --tokens 12, where there\n"
-     "are no --ids; --dtype: activations and KV in f32, weights as they are stored where all are\n"
-     "bf16, f16 or f32, else (GGUF's and llama2.c's quantised ones) in f32. Without a checkpoint\n"
-     "weights are made from --seed. Exit status 1: something differs, and the last line says what.",
+     "are no --ids; --batch: as many as --ids has sequences, of which each has its own tables and\n"
+     "files of points (STEM.b0, STEM.b1, ...); --dtype: activations and KV in f32, weights as they\n"
+     "are stored where all are bf16, f16 or f32, else (GGUF's and llama2.c's quantised ones) in f32.\n"
+     "Without a checkpoint weights are made from --seed. Exit status 1: something differs, and the\n"
+     "last line says what.",
      "llamasim verify --model llama-3.2-1b --layers 1",
      cmd_verify,
      {WORKLOAD_OPTIONS, CLI_IDS, CLI_IDS_FILE, CLI_GOLDEN, CLI_DUMP, CLI_TOLERANCE, RUN_OPTIONS,

@@ -75,9 +75,9 @@ typedef enum cli_kind {
   X(RESIDENT, "resident", CLI_CHOICE, "none|weights|kv|all", "", "none", 0, 0,                      \
     "what stays in SRAM between decode steps, as far as it fits")                                                            \
   X(SEED, "seed", CLI_NUMBER, "N", "", "0", 0, UINT64_MAX, "seed of all randomness")               \
-  X(IDS, "ids", CLI_TEXT, "N,N,...", "", "", 0, 0, "token ids to begin with (default: seeded ones)")  \
+  X(IDS, "ids", CLI_TEXT, "N,N,...", "", "", 0, 0, "token ids to begin with; of a batch, sequences are parted by semicolons (default: seeded ones)")  \
   X(IDS_FILE, "ids-file", CLI_TEXT, "F", "", "", 0, 0,                                             \
-    "the same from a file, parted by commas or white space")                                       \
+    "the same from a file; ids may be parted by white space")                                       \
   X(GOLDEN, "golden", CLI_TEXT, "STEM[:NAME]", "", "", 0, 0,                                       \
     "also compares with the arrays of STEM.json and STEM.bin; array NAME stands for the logits")   \
   X(DUMP, "dump", CLI_TEXT, "STEM", "", "", 0, 0, "writes the points to STEM.json and STEM.bin")   \

@@ -360,6 +360,15 @@ rm -f box/*
 says 1 'is the first point that differs from the reference: at [' verify "${tiny[@]}" --tolerance 1e-9 --dump box/a
 box_holds a.bin a.json
 rm -f box/*
+says 0 '' verify "${tiny[@]}" --ids "5,6,7,8,9,10,11,12,13,14,15,16;$prompt" --steps 8 --golden "$variants:hf-bf16" --dump box/a
+box_holds a.b0.bin a.b0.json a.b1.bin a.b1.json
+grep -q '^  *135,123,11,237,165,267,246,256,138$' stdout || fail "$what: $(grep -A 1 ^greedy stdout)"
+[ "$(grep '^against' stdout | sed 's:/.*/::' | tr '\n' ' ')" = 'against the reference, sequence 0: against the reference, sequence 1: against logits_variants:hf-bf16, sequence 1: ' ] ||
+  fail "$what: $(grep ^against stdout)"
+says 0 '' verify "${tiny[@]}" --batch 2 --tokens 4 --layers 1 --phase decode
+grep -q ', past 0, 4 ids, 4 positions, batch 2,' stdout || fail "$what: $(grep workload stdout)"
+[ "$(grep -c '^against the ref' stdout)" -eq 2 ] || fail "$what: $(cat stdout)"
+rm -f box/*
 what='verify --progress'
 checks=$((checks + 1))
 "$bin" verify --model "$source_dir/tests/golden/tiny-gqa-l32/config.json" --seed 3 --layers 2 --layer 1 --phase decode --progress >stdout 2>stderr ||
@@ -381,7 +390,9 @@ refused "--tolerance is '-1'" --tolerance -1
 refused 'no.json: cannot read it' --golden no
 refused 'is of other token ids, from the first on' --ids 5 --golden "$variants:hf-bf16"
 refused 'no array there is a point of this run; there are: hf-bf16 hf-f16' --ids $prompt --golden "$variants"
-refused 'leave --batch out' --batch 2
+refused 'sequence 2 has 1 ids, the first has 2' --ids '1,2;3'
+refused 'has the ids of 2 sequences, but --batch is 3' --ids '1,2;3,4' --batch 3
+refused "--ids: there is no token id" --ids ';1'
 says 2 'box/no/a.bin: cannot write it' verify "${tiny[@]}" --dump box/no/a
 cp "$source_dir/tests/golden/tiny-gqa-plain/config.json" box/config.json
 says 2 "--dump would overwrite the input 'box/config.json'" verify --model box/config.json --dump box/config
