@@ -37,7 +37,7 @@ int cmd_find_policy(const cli *c, const policy **p, arena *a, err *e) {
   *p = pol_find(name);
   if (*p != NULL) return ERR_OK;
   if (strncmp(name, "file:", 5) == 0)
-    return err_set(e, ERR_BAD, "--scheduler: `%s` takes no schedule from a file; `run` and `simulate` do",
+    return err_set(e, ERR_BAD, "--scheduler: `%s` takes no schedule from a file; `run`, `simulate` and `verify` do",
                    c->command->name);
   size_t n = pol_count() < 32 ? pol_count() : 32;
   for (size_t i = 0; i < n; i++) {

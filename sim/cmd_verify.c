@@ -17,7 +17,7 @@ enum { IDS = 12, IDS_LIMIT = 1 << 24, TENTHS = 10 };
 typedef struct job {
   const cli *c;
   platform plat;
-  const policy *policy;
+  cmd_policy policy;
   ckpt ck; /* {0}: weights are seeded */
   bool has_ck;
   model model;
@@ -239,7 +239,7 @@ static void buffer(void *self, double t, uint32_t tensor, uint32_t sram, uint64_
   w->inner.buffer(w->inner.self, t, tensor, sram, bytes, used_B, taken);
 }
 
-static int simulate(const job *j, verify *v, watch *w, arena *a, err *e) {
+static int simulate(job *j, verify *v, watch *w, arena *a, err *e) {
   reach within;
   arena scratch = {0};
   int status = reach_make(&within, &j->plat, j->dag, &scratch, e);
@@ -250,7 +250,9 @@ static int simulate(const job *j, verify *v, watch *w, arena *a, err *e) {
   observer obs = {.self = w, .end = end, .buffer = buffer};
   machine_options opt = {.prefetch = (uint32_t)j->c->number[CLI_PREFETCH],
                          .seed = j->c->number[CLI_SEED]};
-  if (exec_simgrid(j->dag, &j->plat, j->policy, &opt, &obs, a, e)) return e->status;
+  if (cmd_policy_ready(&j->policy, j->dag, &j->plat, &opt, a, e) ||
+      exec_simgrid(j->dag, &j->plat, j->policy.run, &opt, &obs, a, e))
+    return e->status;
   if (w->numeric.fault.status == ERR_OK) return ERR_OK;
   return err_set(e, w->numeric.fault.status, "executing, at %.9g s: %s", w->numeric.fault_s,
                  w->numeric.fault.msg);
@@ -287,7 +289,7 @@ static void print_head(const job *j, verify *v, const watch *w, out *o) {
              j->batch == 1 ? "" : arena_printf(v->a, "batch %" PRIu64 ", ", j->batch), x->layers,
              x->layers == 1 ? "" : "s", wl_split_name(x->split), x->flash ? "flash" : "three-pass",
              wl_kv_update_name(x->kv_update), wl_fuse_name(x->fuse));
-  out_printf(o, "simulation    %s on %s: %zu tasks executed in %.9g s\n", j->policy->name,
+  out_printf(o, "simulation    %s on %s: %zu tasks executed in %.9g s\n", j->policy.name,
              j->plat.name, j->dag->n_tasks, w->makespan_s);
   for (uint64_t s = 0; s < j->batch; s++) print_greedy(j, v, s, o);
   out_char(o, '\n');
@@ -337,7 +339,7 @@ static int dump(const job *j, verify *v, arena *a, err *e) {
   return ERR_OK;
 }
 
-static int run(const job *j, verify *v, arena *a, err *e) {
+static int run(job *j, verify *v, arena *a, err *e) {
   golden g;
   watch w;
   verify_table *t = ARENA_NEW(a, verify_table, 2 * j->batch);
@@ -359,7 +361,7 @@ int cmd_verify(const cli *c, arena *a, err *e) {
   job j = {.c = c};
   verify v = {0};
   int status = ERR_OK;
-  if (cmd_find_policy(c, &j.policy, a, e) || cmd_load_platform(c, &j.plat, a, e) ||
+  if (cmd_policy_find(c, &j.policy, a, e) || cmd_load_platform(c, &j.plat, a, e) ||
       find_model(&j, a, e) || find_options(&j, a, e) ||
       cmd_compile_model(&j.model, &j.o, &j.plat, &j.dag, a, e)) {
     status = e->status;

@@ -376,6 +376,20 @@ checks=$((checks + 1))
 grep -q '^llamasim: executed [0-9]* of [0-9]* tasks$' stderr || fail "$what: says $(cat stderr)"
 says 0 '' verify "${tiny[@]}" --dtype w8a16 --kv-dtype int8 --split tile --platform npu4-pads
 refused() { says 2 "$1" verify "${tiny[@]}" --dump box/a "${@:2}"; box_holds; }
+refused '--search-budget goes with --scheduler search' --search-budget 3
+for budget in 20 400; do
+  says 0 '' verify --model stories15m --layers 1 --tokens 4 --scheduler search --search-budget $budget --quiet
+  grep '^simulation  *search' stdout >box/$budget || fail "$what: $(cat stdout)"
+done
+cmp -s box/20 box/400 && fail "verify --search-budget: 20 simulations find what 400 do: $(cat box/20)"
+rm -f box/*
+says 0 '' run --model stories15m --fuse none --dtype f32 --phase hybrid --tokens 4 --scheduler random --seed 5 --save-schedule box/v.json
+says 0 '' verify --model stories15m --layers 1 --tokens 4 --scheduler file:box/v.json
+grep -q '^simulation  *random on npu4: 330 tasks' stdout || fail "$what: $(grep ^simulation stdout)"
+says 0 '' run --scheduler search --quiet --report box/search.json
+says 0 '' run --report box/heft.json
+says 1 'the runs differ' compare box/search.json box/heft.json --trace box/both.json
+rm -f box/*
 refused "--ids: 'x' is no token id" --ids 1,x
 refused "--ids: '-1' is no token id" --ids -1
 refused "--ids: there is no token id" --ids ,
