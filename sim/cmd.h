@@ -107,6 +107,10 @@ typedef struct cmd_files {
 bool cmd_is_stdout(const char *path);
 bool cmd_same_file(const char *a, const char *b, arena *mem);
 
+/* Refuses to write option o's result to a path that the command reads: operands, model (of a folder
+ * the files that readers of checkpoints read), platform, schedule, ids, golden data. */
+ERR_CHECK int cmd_check_output(const cli *c, cli_opt o, const char *path, arena *a, err *e);
+
 /* Refuses one path given twice, and a path that is also an input. */
 ERR_CHECK int cmd_files_open(const cli *c, cmd_files *f, arena *a, err *e);
 void cmd_files_abort(cmd_files *f);

@@ -48,14 +48,7 @@ static int check_paths(const cli *c, const cmd_files *f, arena *a, err *e) {
       if (f->path[j] != NULL && cmd_same_file(f->path[i], f->path[j], a))
         return err_set(e, ERR_BAD, "--%s and --%s both write '%s'; give each its own file",
                        cli_option_at(OPTION[j])->name, name, f->path[i]);
-    const char *schedule = c->value[CLI_SCHEDULER];
-    schedule = strncmp(schedule, "file:", 5) == 0 ? schedule + 5 : NULL;
-    const char *const INPUT[] = {c->operand, c->value[CLI_PLATFORM], c->value[CLI_MODEL], schedule};
-    for (size_t j = 0; j < sizeof INPUT / sizeof INPUT[0]; j++)
-      if (INPUT[j] != NULL && !cmd_is_stdout(f->path[i]) && file_exists(INPUT[j]) &&
-          cmd_same_file(f->path[i], INPUT[j], a))
-        return err_set(e, ERR_BAD, "--%s would overwrite the input '%s'; name another file", name,
-                       INPUT[j]);
+    if (cmd_check_output(c, OPTION[i], f->path[i], a, e)) return e->status;
   }
   size_t n = f->path[CMD_CSV] == NULL ? 0 : strlen(f->path[CMD_CSV]);
   if (n > 3 && strcmp(f->path[CMD_CSV] + n - 3, ".gz") == 0)

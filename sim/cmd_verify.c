@@ -176,16 +176,10 @@ static const char *dump_stem(const job *j, uint64_t seq, arena *a) {
 static int check_dump(const job *j, arena *a, err *e) {
   const cli *c = j->c;
   if (!c->given[CLI_DUMP]) return ERR_OK;
-  const char *input[] = {c->value[CLI_MODEL], c->value[CLI_IDS_FILE], c->value[CLI_PLATFORM],
-                         arena_printf(a, "%s/config.json", c->value[CLI_MODEL]),
-                         j->golden != NULL ? arena_printf(a, "%s.json", j->golden) : ""};
   for (uint64_t i = 0; i < 2 * j->batch; i++) {
     const char *path =
         arena_printf(a, "%s.%s", dump_stem(j, i / 2, a), i % 2 == 0 ? "json" : "bin");
-    for (size_t k = 0; k < sizeof input / sizeof *input; k++)
-      if (*input[k] != 0 && file_exists(input[k]) && cmd_same_file(path, input[k], a))
-        return err_set(e, ERR_BAD, "--dump would overwrite the input '%s'; name another stem",
-                       input[k]);
+    if (cmd_check_output(c, CLI_DUMP, path, a, e)) return e->status;
   }
   golden_writer *w = golden_create(dump_stem(j, 0, a), a, e);
   if (w == NULL) return e->status;

@@ -163,7 +163,8 @@ refuses 2 'is for a DAG of' run --scheduler file:schedules/s.json --past 300 --s
 refuses 2 "has no engine 'engine2'; its engines are 'engine0' to 'engine1'" simulate schedules/d.json --set engines=2 --scheduler file:schedules/s.json
 refuses 2 'schedules/none.json: ' run --scheduler file:schedules/none.json
 refuses 2 'write file:F' run --scheduler file:
-says 2 '`compile` takes no schedule from a file' compile --scheduler file:schedules/s.json --out box/d.json
+says 2 'a schedule from a file is for a single `run`' compile --scheduler file:schedules/s.json --out box/d.json
+says 2 'a schedule from a file is for a single `run`' sweep --vary past=1 --scheduler file:schedules/s.json --out box/s.csv
 refuses 2 "--search-budget goes with --scheduler search; 'heft' makes no use of it" run --search-budget 3
 refuses 2 'would overwrite the input' run --scheduler file:schedules/s.json --save-schedule schedules/s.json
 for i in 1 2; do says 0 '' run --split op --scheduler search --search-budget 30 --seed 5 --quiet --report schedules/r$i; done
@@ -411,6 +412,25 @@ says 2 'box/no/a.bin: cannot write it' verify "${tiny[@]}" --dump box/no/a
 cp "$source_dir/tests/golden/tiny-gqa-plain/config.json" box/config.json
 says 2 "--dump would overwrite the input 'box/config.json'" verify --model box/config.json --dump box/config
 rm -f box/*
+
+# ---- outputs that would overwrite inputs ----
+cp -r "$source_dir/tests/fixtures/tiny-gqa-plain-bf16" folder
+cp "$source_dir/platforms/npu1.xml" chip.xml
+find folder chip.xml -type f -exec sha256sum {} + >sums
+for f in folder/config.json folder/model.safetensors ./folder/../folder/config.json; do
+  says 2 "--report would overwrite the input 'folder/" run --model folder --report $f
+  says 2 "--out would overwrite the input 'folder/" compile --model folder --out $f
+done
+says 2 "--dump would overwrite the input 'folder/config.json'" verify --model folder --dump folder/config
+says 2 "--out would overwrite the input 'chip.xml'" compile --platform chip.xml --out chip.xml
+says 2 "--trace would overwrite the input 'chip.xml'" run --platform chip.xml --trace "$PWD/chip.xml"
+mkdir -p data/platforms
+cp chip.xml data/platforms/mine.xml
+export LLAMASIM_DATA=$PWD/data
+says 2 "would overwrite the input '$PWD/data/platforms/mine.xml'" run --platform mine --report data/platforms/mine.xml
+unset LLAMASIM_DATA
+find folder chip.xml -type f -exec sha256sum {} + | cmp -s - sums || fail 'an input was overwritten'
+for i in 1 2; do says 0 '' compile --model folder --out folder/dag.json; done # a file of its own may lie there
 
 # ---- outputs that cannot be written ----
 says 2 'box/no/r.json' run --report box/no/r.json --trace box/t.json
