@@ -689,6 +689,10 @@ box_holds c.csv
 printf '%s' "$(cat c.csv)" >box/c.csv
 says 0 '' run "${small[@]}" --csv box/c.csv
 [ "$(wc -l <box/c.csv)" -eq 4 ] || fail "$what: a last line without end swallowed the new row"
+head -c -40 c.csv >box/c.csv
+cp box/c.csv cut.csv
+says 2 'box/c.csv: its last row is cut short' run "${small[@]}" --csv box/c.csv
+same box/c.csv cut.csv
 says 0 '' run "${small[@]}" --csv -
 head -1 stdout >header
 head -1 c.csv | cmp -s - header || fail "$what: the header on standard output differs"
