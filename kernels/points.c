@@ -191,6 +191,20 @@ static void put_scores(points_array *x, uint64_t row, uint64_t pos, const float 
   put(x, row, col, y, n < pos + 1 - col ? n : pos + 1 - col);
 }
 
+uint64_t points_sequences(const points *p, uint32_t task, uint32_t w, uint64_t *first) {
+  const dag_view *v = &dag_writes(p->d, &p->d->tasks[task])[w];
+  const dag_tensor *tensor = &p->d->tensors[v->tensor];
+  if (tensor->role != DAG_ACT) return 0;
+  origin o = read_name(p, tensor->name);
+  *first = o.seq;
+  if (o.point == p->n || o.seq > p->batch) return 0;
+  if (o.seq < p->batch) return 1;
+  if (tensor->dim[0] % p->batch != 0) return 0;
+  uint64_t rows = tensor->dim[0] / p->batch;
+  *first = v->lo[0] / rows;
+  return (v->lo[0] + v->len[0] - 1) / rows - *first + 1;
+}
+
 void points_take(points *p, uint32_t task, uint32_t w, const float *y) {
   const dag_task *t = &p->d->tasks[task];
   const dag_view *v = &dag_writes(p->d, t)[w];

@@ -88,6 +88,8 @@ typedef struct points {
 /* Of sequence `seq` of a DAG that wl_compile made with these options; all must outlive it. */
 points *points_new(const dag *d, const model *m, const wl_options *o, uint64_t seq, arena *a);
 
+/* How many sequences have rows in what the task writes, from `first` on; 0: it is no point's. */
+uint64_t points_sequences(const points *p, uint32_t task, uint32_t w, uint64_t *first);
 /* What a task wrote, as dx_tap tells it. */
 void points_take(points *p, uint32_t task, uint32_t w, const float *y);
 

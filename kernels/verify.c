@@ -163,7 +163,8 @@ static int set_past(verify *v, err *e) {
 
 static void wrote(void *user, uint32_t task, uint32_t w, const float *y) {
   const verify *v = user;
-  for (uint64_t i = 0; i < v->in.o->batch; i++) points_take(v->sequences[i].points, task, w, y);
+  uint64_t first, n = points_sequences(v->points, task, w, &first);
+  for (uint64_t i = 0; i < n; i++) points_take(v->sequences[first + i].points, task, w, y);
 }
 
 void verify_init(verify *v, const verify_input *in, double tolerance, arena *a) {
