@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Hostile input, from outside: names in files that would steer a terminal come out as text, wherever a command prints them.
+# Hostile input, from outside: names in files that would steer a terminal come out as text, wherever a command prints them;
+# files cut short, and what is no file, are refused with one line.
 set -u
 
 if [ "${1:-}" = --help ] || [ $# -ne 1 ]; then
@@ -66,6 +67,34 @@ cp "$source_dir/platforms/npu4.xml" "p$esc.xml"
 clean 0 'p?]0;owned?' inspect "p$esc.xml"
 printf '{"format":"llamasim-dag\\u001b[2J","version":1}' >dag.json
 clean 2 '?[2J' simulate dag.json
+
+# ---- files cut short, and none --------------------------------------------------------------------------------------
+
+"$bin" run --quiet --model stories15m --save-schedule schedule.json >/dev/null
+"$bin" compile --model stories15m >whole.json
+# kind, file, command; @ is the file
+kinds=("dag.json|whole.json|simulate @" "report.json|a.json|compare @ a.json" "trace.json|a.trace.json|compare @ a.trace.json"
+  "schedule|schedule.json|run --model stories15m --scheduler file:@" "chip.xml|$source_dir/platforms/npu4.xml|run --platform @"
+  "chip.xml|$source_dir/platforms/npu4.xml|inspect @" "config.json|$source_dir/workloads/models/stories15m.json|run --model @"
+  "m.gguf|$source_dir/tests/fixtures/tiny-hd32.q4_0.gguf|verify --model @" "m.bin|$source_dir/tests/fixtures/tiny-gqa-plain.v2q80.bin|inspect @")
+for k in "${kinds[@]}"; do
+  IFS='|' read -r name whole command <<<"$k"
+  size=$(wc -c <"$whole")
+  for n in 0 1 8 100 $((size / 3)) $((size / 2)) $((size - 2)); do
+    head -c "$n" "$whole" >"$name"
+    read -ra words <<<"${command//@/$name}"
+    clean 2 'llamasim: ' "${words[@]}"
+    [ "$(wc -l <all)" -eq 1 ] || fail "llamasim ${words[*]}: not one line: $(shown)"
+  done
+  rm "$name"
+  mkdir -p box/folder
+  for name in box/folder nothing /dev/null /proc/self/mem; do
+    read -ra words <<<"${command//@/$name}"
+    clean 2 'llamasim: ' "${words[@]}"
+  done
+done
+left=$(find . -name '*.tmp')
+[ -z "$left" ] || fail "left behind: $left"
 
 echo "$checks checks, $failures failures"
 [ $failures -eq 0 ]
