@@ -71,7 +71,9 @@ static void print_option(out *o, const cli_option *x, arena *a) {
   const char *text = x->help;
   if (*x->standard != '\0') text = arena_printf(a, "%s (default: %s)", text, x->standard);
   out_str(o, head);
-  print_wrapped(o, text, strlen(head));
+  bool wide = strlen(head) >= HELP_COLUMN; /* its text begins on a line of its own */
+  if (wide) out_char(o, '\n');
+  print_wrapped(o, text, wide ? 0 : strlen(head));
 }
 
 static void print_command(out *o, const cli_command *k, arena *a) {

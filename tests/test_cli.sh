@@ -122,8 +122,9 @@ refuses 2 "--kv-dtype: unknown dtype 'w8a8'" run --kv-dtype w8a8
 refuses 2 "layers 5..6 asked for, but model 'stories15m' has layers 0..5" run "${small[@]}" --layer 5 --layers 2
 refuses 2 'past' run --phase prefill --past 3
 says 2 "unknown command 'foo'" help foo
-for c in run compile simulate verify inspect compare models schedulers ops; do
+for c in run compile simulate verify sweep inspect compare models schedulers ops; do
   says 0 '' help $c
+  grep -E '^  --.{23}[^ ]' stdout | grep -vE '^  --[^ ]+ [^ ]+$' >bad && fail "help $c: no column of texts: $(cat bad)"
   grep -q "^Usage: llamasim $c" stdout || fail "help $c: $(head -3 stdout)"
   grep -q '^Exit status: ' stdout || fail "help $c does not say its exit status"
   cp stdout help
