@@ -6,8 +6,8 @@
 #include "sim/cmd.h"
 
 static const cli_option OPTIONS[CLI_OPT_COUNT] = {
-#define X(id, name, kind, value, later, standard, lo, hi, help)                                    \
-  [CLI_##id] = {name, kind, value, later, standard, lo, hi, help},
+#define X(id, name, kind, value, standard, lo, hi, help)                                    \
+  [CLI_##id] = {name, kind, value, standard, lo, hi, help},
     CLI_OPTIONS(X)
 #undef X
 };
@@ -210,9 +210,6 @@ static int check_value(cli *c, cli_opt o, err *e) {
   const cli_option *x = &OPTIONS[o];
   const char *v = c->value[o];
   if (x->kind == CLI_CHOICE && is_among(x->value, v)) return ERR_OK;
-  if (is_among(x->later, v) || strcmp(x->later, "*") == 0)
-    return err_set(e, ERR_BAD, "--%s %s is not supported by this version; what is: %s", x->name, v,
-                   x->kind == CLI_NUMBER ? "a number" : x->value);
   if (x->kind == CLI_CHOICE)
     return err_set(e, ERR_BAD, "--%s: '%s' is none of its values: %s", x->name, v, x->value);
   if (*v == '\0' && x->kind != CLI_FLAG)
