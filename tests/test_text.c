@@ -1,5 +1,7 @@
 /* What may reach a terminal. */
+#define _XOPEN_SOURCE 700 /* posix_openpt */
 #include <check.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,12 +79,30 @@ START_TEST(out_print__any_length__is_clean) {
 }
 END_TEST
 
+START_TEST(out_open__a_terminal__is_clean) {
+  err e = {0};
+  int master = posix_openpt(O_RDWR | O_NOCTTY);
+  if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0) return; /* none to be had here */
+  int slave = open(ptsname(master), O_RDWR | O_NOCTTY);                    /* keeps it open */
+  out *o = out_open(ptsname(master), &e);
+  ck_assert_msg(o != NULL, "%s", e.msg);
+  out_str(o, "a\033[2Jb\n");
+  ck_assert_int_eq(out_close(o, &e), ERR_OK);
+  char got[16] = {0};
+  ck_assert_int_gt(read(master, got, sizeof got - 1), 0);
+  ck_assert_int_eq(strncmp(got, "a?[2Jb", 6), 0);
+  close(slave);
+  close(master);
+}
+END_TEST
+
 int main(void) {
   Suite *s = suite_create("text");
   TCase *t = tcase_create("text");
   tcase_add_test(t, text_clean__controls__are_question_marks);
   tcase_add_test(t, text_clean__utf8__stays_where_it_is_well_formed);
   tcase_add_test(t, out_print__any_length__is_clean);
+  tcase_add_test(t, out_open__a_terminal__is_clean);
   suite_add_tcase(s, t);
   return suite_run(s);
 }

@@ -241,6 +241,7 @@ out *out_open(const char *path, err *e) {
   }
   size_t n = strlen(path);
   if (n > 3 && strcmp(path + n - 3, ".gz") == 0) gzip_start(o);
+  o->clean = isatty(o->fd) == 1; /* also what is meant for programs */
   return o;
 }
 

@@ -1,7 +1,7 @@
 /* text.h - text that came from a file, on its way to a terminal: a name may be hostile, and an
  * escape sequence in it would move the cursor, colour or retitle the window. Whatever prints for
- * people (out_print in file.h, main.c's message, progress) goes through here once, at the very end,
- * so that no printf of a name needs to think of it. */
+ * people (out_print in file.h, main.c's message, progress), and all that goes to a terminal, goes
+ * through here once, at the very end, so that no printf of a name needs to think of it. */
 #ifndef LS_TEXT_H
 #define LS_TEXT_H
 
