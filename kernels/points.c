@@ -63,12 +63,14 @@ static points_array array_of(const points *p, const kind *k, uint64_t layer) {
   return x;
 }
 
-points *points_new(const dag *d, const model *m, const wl_options *o, arena *a) {
+points *points_new(const dag *d, const model *m, const wl_options *o, uint64_t seq, arena *a) {
   points *p = ARENA_NEW(a, points, 1);
   uint64_t last = points_steps(d) - 1;
   *p = (points){.d = d,
                 .m = m,
                 .T = points_step_begin(d, last) + points_step_rows(d, last),
+                .seq = seq,
+                .batch = o->batch,
                 .first_layer = o->first_layer,
                 .layers = o->layers,
                 .a = a};
@@ -105,6 +107,7 @@ bool points_has_row(const points *p, const points_array *x, uint64_t row) {
 typedef struct origin {
   size_t point; /* p->n: none */
   uint64_t token0, col0, head0, row0;
+  uint64_t seq; /* the only one in it; batch where it has all */
 } origin;
 
 /* A whole number at *s, which moves behind it. */
@@ -141,7 +144,7 @@ static bool range(const char **s, uint64_t *lo, const char *behind) {
 static bool pieces(const points *p, const char *s, origin *o) {
   uint64_t x;
   if (word(&s, "[") && !range(&s, &o->col0, "]")) return false;
-  if (word(&s, ".b") && !number(&s, &x)) return false;
+  if (word(&s, ".b") && !number(&s, &o->seq)) return false;
   if (word(&s, ".h")) {
     if (!number(&s, &o->head0) || (word(&s, "-") && !number(&s, &x))) return false;
     o->col0 = o->head0 * p->m->head_dim;
@@ -151,7 +154,7 @@ static bool pieces(const points *p, const char *s, origin *o) {
 }
 
 static origin read_name(const points *p, const char *s) {
-  origin o = {.point = p->n};
+  origin o = {.point = p->n, .seq = p->batch};
   uint64_t step, layer = 0;
   prefix(&s, 's', &step);
   prefix(&s, 't', &o.token0);
@@ -188,14 +191,27 @@ static void put_scores(points_array *x, uint64_t row, uint64_t pos, const float 
   put(x, row, col, y, n < pos + 1 - col ? n : pos + 1 - col);
 }
 
-static void wrote(void *user, uint32_t task, uint32_t w, const float *y) {
-  points *p = user;
+uint64_t points_sequences(const points *p, uint32_t task, uint32_t w, uint64_t *first) {
+  const dag_view *v = &dag_writes(p->d, &p->d->tasks[task])[w];
+  const dag_tensor *tensor = &p->d->tensors[v->tensor];
+  if (tensor->role != DAG_ACT) return 0;
+  origin o = read_name(p, tensor->name);
+  *first = o.seq;
+  if (o.point == p->n || o.seq > p->batch) return 0;
+  if (o.seq < p->batch) return 1;
+  if (tensor->dim[0] % p->batch != 0) return 0;
+  uint64_t rows = tensor->dim[0] / p->batch;
+  *first = v->lo[0] / rows;
+  return (v->lo[0] + v->len[0] - 1) / rows - *first + 1;
+}
+
+void points_take(points *p, uint32_t task, uint32_t w, const float *y) {
   const dag_task *t = &p->d->tasks[task];
   const dag_view *v = &dag_writes(p->d, t)[w];
   const dag_tensor *tensor = &p->d->tensors[v->tensor];
   if (tensor->role != DAG_ACT) return;
   origin o = read_name(p, tensor->name);
-  if (o.point == p->n) return;
+  if (o.point == p->n || (o.seq != p->batch && o.seq != p->seq)) return;
   points_array *x = &p->at[o.point];
   if (x->x == NULL) {
     x->x = ARENA_NEW(p->a, float, x->rows * x->width);
@@ -206,8 +222,11 @@ static void wrote(void *user, uint32_t task, uint32_t w, const float *y) {
   bool last_token = o.point >= p->n - AFTER; /* of the step */
   if (last_token) pos = begin + points_step_rows(p->d, t->step) - 1;
   if (x->shape < POINTS_S) {
+    uint64_t rows = tensor->dim[0], first = 0; /* of this sequence */
+    if (o.seq == p->batch) rows /= p->batch, first = p->seq * rows;
     for (uint64_t r = 0; r < v->len[0]; r++)
-      put(x, pos + v->lo[0] + r, o.col0 + v->lo[1], y + r * v->len[1], v->len[1]);
+      if (v->lo[0] + r >= first && v->lo[0] + r < first + rows)
+        put(x, pos + v->lo[0] + r - first, o.col0 + v->lo[1], y + r * v->len[1], v->len[1]);
     return;
   }
   for (uint64_t h = 0; h < v->len[0]; h++)
@@ -219,8 +238,4 @@ static void wrote(void *user, uint32_t task, uint32_t w, const float *y) {
       else
         put(x, row, 0, from, 1);
     }
-}
-
-dx_tap points_tap(points *p) {
-  return (dx_tap){wrote, p};
 }

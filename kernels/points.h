@@ -2,7 +2,8 @@
  *
  * A point is an array with a row for each position in the sequence; the tasks of a compiled DAG
  * write pieces of it: columns of a part, heads, blocks of query rows, one step's tokens. Which
- * piece, the compiler's tensor names say (and nothing else does):
+ * piece, the compiler's tensor names say; of a batch, a tensor whose name says no sequence has the
+ * rows of all of them, one sequence after the other:
  *
  *   [s<step>.][t<first token of the block>.]L<layer>.<what>[<columns lo:hi>][.b<sequence>]
  *       [.h<head>|.h<first>-<last>][ rows <lo:hi>]
@@ -16,7 +17,7 @@
  * Not every DAG computes every point: flash attention has no scores and no softmax, fused tasks
  * hand nothing out between their ops, and final norm and LM head run for the last token of a step.
  *
- * Owner: the arena. One sequence (batch 1). Cost: a copy of what is written. */
+ * Owner: the arena. Of one sequence of the batch. Cost: a copy of what is written. */
 #ifndef LS_KERNELS_POINTS_H
 #define LS_KERNELS_POINTS_H
 
@@ -77,17 +78,20 @@ typedef struct points {
   const dag *d;
   const model *m;
   uint64_t T; /* positions: cached ones, then those of all steps */
+  uint64_t seq, batch;
   uint64_t first_layer, layers;
   points_array *at; /* in the order of a forward pass */
   size_t n;
   arena *a;
 } points;
 
-/* Of a DAG that wl_compile made with these options; all must outlive it. */
-points *points_new(const dag *d, const model *m, const wl_options *o, arena *a);
+/* Of sequence `seq` of a DAG that wl_compile made with these options; all must outlive it. */
+points *points_new(const dag *d, const model *m, const wl_options *o, uint64_t seq, arena *a);
 
-/* To be called by the executor; `user` is the points. */
-dx_tap points_tap(points *p);
+/* How many sequences have rows in what the task writes, from `first` on; 0: it is no point's. */
+uint64_t points_sequences(const points *p, uint32_t task, uint32_t w, uint64_t *first);
+/* What a task wrote, as dx_tap tells it. */
+void points_take(points *p, uint32_t task, uint32_t w, const float *y);
 
 const points_array *points_find(const points *p, const char *name);
 /* The position in the sequence that a row belongs to. */

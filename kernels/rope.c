@@ -2,20 +2,10 @@
 
 #include <math.h>
 
-static const double TWO_PI = 6.283185307179586476925286766559;
-
-static double scaled(double f, kern_rope_scaling s) {
-  double turns = s.original_max_position * f / TWO_PI; /* original / wavelength */
-  if (turns > s.high_freq_factor) return f;
-  if (turns < s.low_freq_factor) return f / s.factor;
-  double keep = (turns - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
-  return keep * f + (1 - keep) * f / s.factor;
-}
-
 void kern_rope_inv_freq(double *inv_freq, size_t head_dim, double theta, kern_rope_scaling s) {
   for (size_t i = 0; i < head_dim / 2; i++) {
     double f = pow(theta, -2.0 * (double)i / (double)head_dim);
-    inv_freq[i] = s.factor == 0 ? f : scaled(f, s);
+    inv_freq[i] = s.factor == 0 ? f : kern_rope_scaled(f, s);
   }
 }
 

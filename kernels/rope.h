@@ -22,10 +22,20 @@ typedef struct kern_rope_scaling {
   double factor, low_freq_factor, high_freq_factor, original_max_position;
 } kern_rope_scaling;
 
-/* inv_freq[i] = theta^(-2i/head_dim), then with scaling, by wavelength 2 pi / inv_freq: shorter
- * than original / high is kept, longer than original / low is divided by factor, and between them
- * the two are mixed linearly in original / wavelength. inv_freq: (head_dim/2), head_dim even.
+/* A frequency by the llama3 rule, s.factor > 0. By wavelength 2 pi / f: shorter than original /
+ * high is kept, longer than original / low is divided by factor, and between them the two are mixed
+ * linearly in original / wavelength. Here, since readers of checkpoints recognise the rule by it.
  * Source: Llama 3.1 model.py, apply_scaling. */
+static inline double kern_rope_scaled(double f, kern_rope_scaling s) {
+  double turns = s.original_max_position * f / 6.283185307179586476925286766559;
+  if (turns > s.high_freq_factor) return f;
+  if (turns < s.low_freq_factor) return f / s.factor;
+  double keep = (turns - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
+  return keep * f + (1 - keep) * f / s.factor;
+}
+
+/* inv_freq[i] = theta^(-2i/head_dim), then by kern_rope_scaled where there is scaling. inv_freq:
+ * (head_dim/2), head_dim even. */
 void kern_rope_inv_freq(double *inv_freq, size_t head_dim, double theta, kern_rope_scaling s);
 
 /* The same from GGUF's rope_freqs: theta^(-2i/head_dim) / factor[i]. */

@@ -13,6 +13,17 @@ double verify_tolerance(const wl_options *o) {
   return fmax(f32, fmax(BY_DTYPE[o->act_dtype], BY_DTYPE[o->kv_dtype]));
 }
 
+void verify_pick(verify *v, uint64_t seq) {
+  const verify_sequence *s = &v->sequences[seq];
+  v->seq = seq;
+  v->points = s->points, v->ids = s->ids, v->max_score = s->max_score;
+}
+
+/* Its ids. */
+static const uint32_t *given(const verify *v) {
+  return v->in.ids + v->seq * v->in.n;
+}
+
 /* ---- what goes in -----------------------------------------------------------------------------
  */
 
@@ -38,26 +49,32 @@ static int embedding(const verify *v, const uint32_t *ids, uint64_t n, float *x,
 
 static int check_ids(const verify *v, err *e) {
   const model *m = v->in.m;
-  for (uint64_t i = 0; i < v->in.n; i++)
+  for (uint64_t i = 0; i < v->in.n * v->in.o->batch; i++)
     if (v->in.ids[i] >= m->vocab_size)
       return err_set(e, ERR_BAD,
                      "token %" PRIu64 ": id is %" PRIu32
                      "; the vocabulary of '%s' has ids 0 to %" PRIu64,
-                     i, v->in.ids[i], m->name, m->vocab_size - 1);
+                     i % v->in.n, v->in.ids[i], m->name, m->vocab_size - 1);
   return ERR_OK;
 }
 
-/* The ids of the first step or steps, or their embedding. */
+/* The ids of the first step or steps, or their embedding: step by step, of each the sequences. */
 static int set_input(verify *v, err *e) {
   const char *name = v->in.o->all ? "prompt_ids" : "input";
-  uint64_t past = v->in.o->past, n = v->in.n - past, C = v->in.m->hidden_size;
+  uint64_t past = v->in.o->past, B = v->in.o->batch, fresh = v->in.n - past, n = B * fresh;
+  uint64_t C = v->in.m->hidden_size, rows = v->in.o->tokens;
   uint32_t t = dram(v, name);
   if (t == UINT32_MAX) return no_tensor(name, e);
   arena scratch = {0};
   float *x = ARENA_NEW(&scratch, float, n *C);
+  uint32_t *ids = ARENA_NEW(&scratch, uint32_t, n);
+  for (uint64_t i = 0; i < n; i++) {
+    uint64_t step = i / (B * rows), seq = i / rows % B;
+    ids[i] = v->in.ids[seq * v->in.n + past + step * rows + i % rows];
+  }
   int status = ERR_OK;
-  if (!v->in.o->all) status = embedding(v, v->in.ids + past, n, x, e);
-  for (uint64_t i = 0; i < n && v->in.o->all; i++) x[i] = (float)v->in.ids[past + i];
+  if (!v->in.o->all) status = embedding(v, ids, n, x, e);
+  for (uint64_t i = 0; i < n && v->in.o->all; i++) x[i] = (float)ids[i];
   dag_view all = dag_all(v->in.d, t);
   if (status == ERR_OK && dag_view_elements(&all) != n * (v->in.o->all ? 1 : C))
     status = err_set(e, ERR_INTERNAL, "verify: '%s' has not %" PRIu64 " rows", name, n);
@@ -69,8 +86,9 @@ static int set_input(verify *v, err *e) {
 /* Rows (past, KV heads, head_dim) into K or V of a layer's cache, in its layout (block.h). */
 static int set_cache(verify *v, uint64_t layer, char which, const float *rows, err *e) {
   uint64_t KV = v->in.m->num_key_value_heads, hd = v->in.m->head_dim, P = v->in.o->past;
-  char name[64];
-  snprintf(name, sizeof name, "L%" PRIu64 ".%c_cache", layer, which);
+  char name[64], of[32] = "";
+  if (v->in.o->batch > 1) snprintf(of, sizeof of, ".b%" PRIu64, v->seq);
+  snprintf(name, sizeof name, "L%" PRIu64 ".%c_cache%s", layer, which, of);
   uint32_t t = dram(v, name);
   if (t == UINT32_MAX) return no_tensor(name, e);
   const dag_tensor *cache = &v->in.d->tensors[t];
@@ -118,7 +136,7 @@ static int make_input(const verify *v, uint64_t T, float **input, arena *a, err 
   uint64_t C = v->in.m->hidden_size, n = v->in.n < T ? v->in.n : T;
   if (v->in.o->all) return ERR_OK;
   *input = ARENA_NEW(a, float, T *C);
-  if (embedding(v, v->in.ids, n, *input, e)) return e->status;
+  if (embedding(v, given(v), n, *input, e)) return e->status;
   const dag *d = v->in.d;
   const points_array *x = NULL;
   for (size_t i = 0; i < v->points->n; i++)
@@ -127,7 +145,7 @@ static int make_input(const verify *v, uint64_t T, float **input, arena *a, err 
   for (uint64_t s = 1; s < points_steps(d) && x != NULL; s++) {
     uint64_t to = points_step_begin(d, s), rows = points_step_rows(d, s);
     if (to + rows > T) break;
-    memcpy(*input + to * C, x->x + points_step_begin(d, s - 1) * C, rows * C * sizeof(float));
+    memcpy(*input + to * C, x->x + (to - rows) * C, rows * C * sizeof(float));
   }
   return ERR_OK;
 }
@@ -138,25 +156,40 @@ static int set_past(verify *v, err *e) {
   arena scratch = {0};
   float *input = NULL;
   int status = make_input(v, P, &input, &scratch, e);
-  if (status == ERR_OK) status = refer(v, v->in.ids, input, P, take_cached, v, false, e);
+  if (status == ERR_OK) status = refer(v, given(v), input, P, take_cached, v, false, e);
   arena_free(&scratch);
   return status;
+}
+
+static void wrote(void *user, uint32_t task, uint32_t w, const float *y) {
+  const verify *v = user;
+  uint64_t first, n = points_sequences(v->points, task, w, &first);
+  for (uint64_t i = 0; i < n; i++) points_take(v->sequences[first + i].points, task, w, y);
 }
 
 void verify_init(verify *v, const verify_input *in, double tolerance, arena *a) {
   *v = (verify){.in = *in, .tolerance = tolerance, .a = a};
   v->weights = source_for_dag(in->weights);
-  v->points = points_new(in->d, in->m, in->o, a);
-  v->tap = points_tap(v->points);
-  v->ids = ARENA_NEW(a, uint32_t, v->points->T + in->n);
-  v->max_score = ARENA_NEW(a, double, in->m->num_hidden_layers);
+  v->tap = (dx_tap){wrote, v};
+  v->sequences = ARENA_NEW(a, verify_sequence, in->o->batch);
+  for (uint64_t i = 0; i < in->o->batch; i++) {
+    verify_sequence *s = &v->sequences[i];
+    s->points = points_new(in->d, in->m, in->o, i, a);
+    s->ids = ARENA_NEW(a, uint32_t, s->points->T + in->n);
+    s->max_score = ARENA_NEW(a, double, in->m->num_hidden_layers);
+  }
+  verify_pick(v, 0);
 }
 
 int verify_begin(verify *v, err *e) {
   if (check_ids(v, e)) return e->status;
   v->x = dx_new(v->in.d, v->in.m, &v->weights, &v->tap, v->a, e);
   if (v->x == NULL || set_input(v, e)) return e->status;
-  return set_past(v, e);
+  for (uint64_t i = v->in.o->batch; i-- > 0;) { /* the first stays picked */
+    verify_pick(v, i);
+    if (set_past(v, e)) return e->status;
+  }
+  return ERR_OK;
 }
 
 void verify_free(verify *v) {
@@ -166,7 +199,7 @@ void verify_free(verify *v) {
 
 /* What went in at a position: given, or sampled by the step before. */
 static uint32_t id_at(const verify *v, uint64_t pos) {
-  return pos < v->in.n ? v->in.ids[pos] : v->ids[pos];
+  return pos < v->in.n ? given(v)[pos] : v->ids[pos];
 }
 
 /* ---- comparing --------------------------------------------------------------------------------
@@ -328,8 +361,8 @@ static int find_ids(verify *v, err *e) {
         t = i;
     if (t == UINT32_MAX) return no_tensor(name, e);
     float id;
-    dag_view all = dag_all(d, t);
-    if (dx_get(v->x, t, &all, &id, e)) return e->status;
+    dag_view its = dag_box(d, t, (uint64_t[]){v->seq, 0}, (uint64_t[]){1, 1});
+    if (dx_get(v->x, t, &its, &id, e)) return e->status;
     v->ids[points_step_begin(d, s) + points_step_rows(d, s)] = (uint32_t)id;
   }
   return ERR_OK;
@@ -415,6 +448,10 @@ static uint64_t same_ids(const verify *v, const golden *g) {
   if (g->n_ids == 0 || !v->in.o->all) return UINT64_MAX;
   while (i < g->n_ids && i < v->points->T && g->ids[i] == id_at(v, i)) i++;
   return i < g->n_ids && i < v->points->T ? i : UINT64_MAX;
+}
+
+bool verify_has_golden(const verify *v, const golden *g) {
+  return same_ids(v, g) > 0;
 }
 
 int verify_golden(verify *v, const golden *g, const char *logits, verify_table *t, err *e) {

@@ -25,8 +25,10 @@
  *
  * Where the executor refuses a task there is nothing to compare: its message names the task.
  *
- * Owner: the arena; verify_free gives back what the executor has. One sequence. Cost of the
- * reference: reference.h. */
+ * The sequences of a batch are compared one by one, each with a reference of its own.
+ *
+ * Owner: the arena; verify_free gives back what the executor has. Cost of the reference, of each
+ * sequence: reference.h. */
 #ifndef LS_KERNELS_VERIFY_H
 #define LS_KERNELS_VERIFY_H
 
@@ -39,7 +41,8 @@ typedef struct verify_input {
   const model *m;
   const dag *d;
   const wl_options *o; /* that the DAG was compiled with */
-  const uint32_t *ids; /* n of them: those in the cache, then those of the first step or steps */
+  const uint32_t *ids; /* n of each sequence, one after the other: those in the cache, then those of
+                          the first step or steps */
   uint64_t n;
   source *weights;
 } verify_input;
@@ -66,15 +69,24 @@ typedef struct verify_table {
   uint64_t wrong_pos, wrong_got, wrong_want; /* the first wrong one, at its position */
 } verify_table;
 
+/* Of a sequence. */
+typedef struct verify_sequence {
+  points *points;
+  uint32_t *ids;     /* of all positions, once executed */
+  double *max_score; /* by layer, of the reference */
+} verify_sequence;
+
 typedef struct verify {
   verify_input in;
+  verify_sequence *sequences; /* o->batch of them */
+  uint64_t seq;               /* the picked one; its points, ids and max_score are: */
   points *points;
+  uint32_t *ids;
+  double *max_score;
   dx *x; /* to be executed by the caller */
   dx_weights weights;
   dx_tap tap;
-  uint32_t *ids; /* of all positions, once executed */
   double tolerance;
-  double *max_score;                            /* by layer, of the reference */
   void (*referred)(void *user, uint64_t layer); /* NULL, or told when the reference has done one */
   void *user;
   arena *a;
@@ -91,8 +103,13 @@ ERR_CHECK int verify_begin(verify *v, err *e);
 /* Also after a failed verify_begin. */
 void verify_free(verify *v);
 
+/* Which sequence the functions below are about; at first the first. */
+void verify_pick(verify *v, uint64_t seq);
+
 /* After the run: compares. The reference comes first: it knows the scores. */
 ERR_CHECK int verify_reference(verify *v, verify_table *t, err *e);
+/* Can the sequence be compared with the file: are the first ids the same? */
+bool verify_has_golden(const verify *v, const golden *g);
 /* `logits`: the name of the array to take as logits, or NULL. ERR_BAD: no array is a point's, or
  * one has another shape, or all ids differ. */
 ERR_CHECK int verify_golden(verify *v, const golden *g, const char *logits, verify_table *t,

@@ -108,8 +108,17 @@ function colour(o, shades) {
 function at_least(t) { return t < lo ? lo : t }
 function at_most(t) { return t > hi ? hi : t }
 
-function print_box(r) {
-  if (r in box_end) printf "%.4f %.4f %d %s 0.4\n", box_start[r], box_end[r], rows - r, box_colour[r]
+# A box narrower than the eye can see, or than its white border lets through, is drawn a little wider.
+function print_box(r,    width, least, from) {
+  if (r in box_end) {
+    width = box_end[r] - box_start[r]
+    least = (zoom ? 1.2 : 0.25) / px
+    from = width < least ? (box_start[r] + box_end[r] - least) / 2 : box_start[r]
+    if (width < least) width = least
+    if (from + width > hi) from = hi - width
+    from = at_least(from)
+    printf "%.4f %.4f %d %s 0.4\n", from, from + width, rows - r, box_colour[r]
+  }
   delete box_end[r]
 }
 

@@ -6,8 +6,8 @@
 #include "sim/cmd.h"
 
 static const cli_option OPTIONS[CLI_OPT_COUNT] = {
-#define X(id, name, kind, value, later, standard, lo, hi, help)                                    \
-  [CLI_##id] = {name, kind, value, later, standard, lo, hi, help},
+#define X(id, name, kind, value, standard, lo, hi, help)                                    \
+  [CLI_##id] = {name, kind, value, standard, lo, hi, help},
     CLI_OPTIONS(X)
 #undef X
 };
@@ -54,9 +54,11 @@ const cli_command CLI_COMMANDS[] = {
      "--phase decode: the ids go in one by one, those before --past are in the cache (default: 0);\n"
      "--phase prefill: no steps follow. --layers N: the ids' embeddings go into N layers alone.\n"
      "Other defaults here: --fuse none, so that every point is computed; --tokens 12, where there\n"
-     "are no --ids; --dtype: activations and KV in f32, weights as they are stored where all are\n"
-     "bf16, f16 or f32, else (GGUF's and llama2.c's quantised ones) in f32. Without a checkpoint\n"
-     "weights are made from --seed. Exit status 1: something differs, and the last line says what.",
+     "are no --ids; --batch: as many as --ids has sequences, of which each has its own tables and\n"
+     "files of points (STEM.b0, STEM.b1, ...); --dtype: activations and KV in f32, weights as they\n"
+     "are stored where all are bf16, f16 or f32, else (GGUF's and llama2.c's quantised ones) in f32.\n"
+     "Without a checkpoint weights are made from --seed. Exit status 1: something differs, and the\n"
+     "last line says what.",
      "llamasim verify --model llama-3.2-1b --layers 1",
      cmd_verify,
      {WORKLOAD_OPTIONS, CLI_IDS, CLI_IDS_FILE, CLI_GOLDEN, CLI_DUMP, CLI_TOLERANCE, RUN_OPTIONS,
@@ -208,9 +210,6 @@ static int check_value(cli *c, cli_opt o, err *e) {
   const cli_option *x = &OPTIONS[o];
   const char *v = c->value[o];
   if (x->kind == CLI_CHOICE && is_among(x->value, v)) return ERR_OK;
-  if (is_among(x->later, v) || strcmp(x->later, "*") == 0)
-    return err_set(e, ERR_BAD, "--%s %s is not supported by this version; what is: %s", x->name, v,
-                   x->kind == CLI_NUMBER ? "a number" : x->value);
   if (x->kind == CLI_CHOICE)
     return err_set(e, ERR_BAD, "--%s: '%s' is none of its values: %s", x->name, v, x->value);
   if (*v == '\0' && x->kind != CLI_FLAG)

@@ -93,7 +93,7 @@ void cmd_progress(const cli *c, size_t tasks, const char *fmt, ...)
 /* Prints by `print` to standard output; its failure is an error like any other. */
 #define CMD_PRINT(call)                                                                            \
   do {                                                                                             \
-    out *o = out_open("-", e);                                                                     \
+    out *o = out_print(e);                                                                     \
     if (o == NULL) return e->status;                                                               \
     call;                                                                                          \
     return out_close(o, e);                                                                        \
@@ -113,6 +113,10 @@ typedef struct cmd_files {
 /* Is it standard output; do two paths name one plain file? */
 bool cmd_is_stdout(const char *path);
 bool cmd_same_file(const char *a, const char *b, arena *mem);
+
+/* Refuses to write option o's result to a path that the command reads: operands, model (of a folder
+ * the files that readers of checkpoints read), platform, schedule, ids, golden data. */
+ERR_CHECK int cmd_check_output(const cli *c, cli_opt o, const char *path, arena *a, err *e);
 
 /* Refuses one path given twice, and a path that is also an input. */
 ERR_CHECK int cmd_files_open(const cli *c, cmd_files *f, arena *a, err *e);

@@ -52,7 +52,7 @@ static const struct {
 
 /* The command line of `run` that the report is of, as far as it says; `all`: with --layers all. */
 static args run_args(const compare_run *r, bool all, arena *a) {
-  args x = {.v = {arena_strdup(a, "run")}, .n = 1};
+  args x = {.v = {arena_strdup(a, "run"), arena_strdup(a, "--quiet")}, .n = 2};
   const char *weight = "", *act = "";
   for (size_t f = 0; f < r->n_fields; f++) {
     const char *key = r->fields[f].key;
@@ -93,19 +93,21 @@ static int check_same(const compare_run *r, const report *again, arena *a, err *
 static int simulate(const cli *c, const compare_run *r, out *result, arena *a, err *e) {
   platform p;
   dag *d;
-  const policy *pol;
+  cmd_policy pol;
   reach within;
-  if (cmd_find_policy(c, &pol, a, e) || cmd_load_platform(c, &p, a, e) ||
+  if (cmd_policy_find(c, &pol, a, e) || cmd_load_platform(c, &p, a, e) ||
       cmd_compile_dag(c, &p, &d, a, e) || reach_make(&within, &p, d, a, e))
     return e->status;
   bounds b = est_bounds(&p, d, a);
-  timeline *tl = tl_new(d, &p, pol->name, true, a);
+  timeline *tl = tl_new(d, &p, pol.name, true, a);
   observer watch = tl_observer(tl);
   machine_options opt = {.prefetch = (uint32_t)c->number[CLI_PREFETCH],
                          .seed = c->number[CLI_SEED]};
   tl->prefetch = opt.prefetch;
   tl->seed = opt.seed;
-  if (exec_simgrid(d, &p, pol, &opt, &watch, a, e)) return e->status;
+  if (cmd_policy_ready(&pol, d, &p, &opt, a, e) ||
+      exec_simgrid(d, &p, pol.run, &opt, &watch, a, e))
+    return e->status;
   report again = report_make(tl, &b, a);
   int status = check_same(r, &again, a, e);
   if (status == ERR_OK) report_write_trace((const report *const[]){&again}, 1, result);

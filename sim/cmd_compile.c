@@ -5,6 +5,7 @@
 #include "sim/cmd.h"
 #include "sim/design.h"
 #include "sim/platform_xml.h"
+#include "sim/base/text.h"
 #include "sim/base/units.h"
 #include "workloads/block.h"
 #include "workloads/model.h"
@@ -18,10 +19,11 @@ void cmd_progress(const cli *c, size_t tasks, const char *fmt, ...) {
   if (!wanted || c->given[CLI_QUIET]) return;
   va_list ap;
   va_start(ap, fmt);
-  fputs("llamasim: ", stderr);
-  vfprintf(stderr, fmt, ap);
-  fputc('\n', stderr);
+  char text[1024];
+  vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
+  text_clean(text, strlen(text), true);
+  fprintf(stderr, "llamasim: %s\n", text);
 }
 
 int cmd_load_platform(const cli *c, platform *p, arena *a, err *e) {
@@ -36,9 +38,8 @@ int cmd_find_policy(const cli *c, const policy **p, arena *a, err *e) {
   *p = pol_find(name);
   if (*p != NULL) return ERR_OK;
   if (strncmp(name, "file:", 5) == 0)
-    return err_set(e, ERR_BAD,
-                   "--scheduler: `%s` takes no schedule from a file; `run` and `simulate` do",
-                   c->command->name);
+    return err_set(e, ERR_BAD, "--scheduler: a schedule from a file is for a single `run`, "
+                               "`simulate` or `verify`; name a scheduler");
   size_t n = pol_count() < 32 ? pol_count() : 32;
   for (size_t i = 0; i < n; i++) {
     names[i] = pol_at(i)->name;
@@ -185,6 +186,7 @@ int cmd_compile(const cli *c, arena *a, err *e) {
   dag *d;
   const policy *pol;
   if (cmd_find_policy(c, &pol, a, e) || cmd_load_platform(c, &p, a, e)) return e->status;
+  if (cmd_check_output(c, CLI_OUT, c->value[CLI_OUT], a, e)) return e->status;
   out *o = out_open(c->value[CLI_OUT], e);
   if (o == NULL) return e->status;
   if (cmd_compile_dag(c, &p, &d, a, e)) {

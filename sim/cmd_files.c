@@ -48,14 +48,7 @@ static int check_paths(const cli *c, const cmd_files *f, arena *a, err *e) {
       if (f->path[j] != NULL && cmd_same_file(f->path[i], f->path[j], a))
         return err_set(e, ERR_BAD, "--%s and --%s both write '%s'; give each its own file",
                        cli_option_at(OPTION[j])->name, name, f->path[i]);
-    const char *schedule = c->value[CLI_SCHEDULER];
-    schedule = strncmp(schedule, "file:", 5) == 0 ? schedule + 5 : NULL;
-    const char *const INPUT[] = {c->operand, c->value[CLI_PLATFORM], c->value[CLI_MODEL], schedule};
-    for (size_t j = 0; j < sizeof INPUT / sizeof INPUT[0]; j++)
-      if (INPUT[j] != NULL && !cmd_is_stdout(f->path[i]) && file_exists(INPUT[j]) &&
-          cmd_same_file(f->path[i], INPUT[j], a))
-        return err_set(e, ERR_BAD, "--%s would overwrite the input '%s'; name another file", name,
-                       INPUT[j]);
+    if (cmd_check_output(c, OPTION[i], f->path[i], a, e)) return e->status;
   }
   size_t n = f->path[CMD_CSV] == NULL ? 0 : strlen(f->path[CMD_CSV]);
   if (n > 3 && strcmp(f->path[CMD_CSV] + n - 3, ".gz") == 0)
@@ -108,6 +101,20 @@ int cmd_files_close(cmd_files *f, err *e) {
   return close_some(f, true, e);
 }
 
+/* Is its last row cut short? Quotes may hold commas and line ends. */
+static bool is_cut(const file_bytes *b, size_t header) {
+  size_t cells = 0, want = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < b->len; i++) {
+    char x = (char)b->data[i];
+    quoted = quoted != (x == '"');
+    if (!quoted && (x == ',' || x == '\n')) cells++;
+    if (i + 1 == header) want = cells;
+    if (!quoted && x == '\n') cells = 0;
+  }
+  return b->data[b->len - 1] != '\n' && (quoted || cells + 1 < want);
+}
+
 int cmd_csv_begin(cmd_files *f, const char *header, size_t len, arena *a, err *e) {
   const char *path = f->path[CMD_CSV];
   out *o = f->o[CMD_CSV];
@@ -123,6 +130,8 @@ int cmd_csv_begin(cmd_files *f, const char *header, size_t len, arena *a, err *e
                    "%s: its header is another one than this run's; name another file (columns "
                    "follow the platform and its overrides)",
                    path);
+  if (is_cut(&old, len))
+    return err_set(e, ERR_BAD, "%s: its last row is cut short; remove that row", path);
   out_write(o, old.data, old.len);
   if (old.data[old.len - 1] != '\n') out_char(o, '\n');
   return ERR_OK;

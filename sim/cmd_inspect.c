@@ -57,7 +57,7 @@ static int inspect_platform(const cli *c, arena *a, err *e) {
 static int inspect_checkpoint(const cli *c, err *e) {
   ckpt ck;
   if (ckpt_open(c->operand, &ck, e)) return e->status;
-  out *o = out_open("-", e);
+  out *o = out_print(e);
   if (o != NULL) ckpt_print(&ck, o);
   int status = o != NULL ? out_close(o, e) : e->status;
   ckpt_close(&ck);

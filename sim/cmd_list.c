@@ -28,7 +28,7 @@ int cmd_ops(const cli *c, arena *a, err *e) {
 
 int cmd_models(const cli *c, arena *a, err *e) {
   (void)c, (void)a;
-  out *o = out_open("-", e);
+  out *o = out_print(e);
   if (o == NULL) return e->status;
   if (model_print_list(o, e) == ERR_OK) return out_close(o, e);
   out_abort(o);
@@ -71,7 +71,9 @@ static void print_option(out *o, const cli_option *x, arena *a) {
   const char *text = x->help;
   if (*x->standard != '\0') text = arena_printf(a, "%s (default: %s)", text, x->standard);
   out_str(o, head);
-  print_wrapped(o, text, strlen(head));
+  bool wide = strlen(head) >= HELP_COLUMN; /* its text begins on a line of its own */
+  if (wide) out_char(o, '\n');
+  print_wrapped(o, text, wide ? 0 : strlen(head));
 }
 
 static void print_command(out *o, const cli_command *k, arena *a) {

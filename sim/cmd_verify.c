@@ -17,13 +17,13 @@ enum { IDS = 12, IDS_LIMIT = 1 << 24, TENTHS = 10 };
 typedef struct job {
   const cli *c;
   platform plat;
-  const policy *policy;
+  cmd_policy policy;
   ckpt ck; /* {0}: weights are seeded */
   bool has_ck;
   model model;
   wl_options o;
   uint32_t *ids;
-  uint64_t n, cap_ids;
+  uint64_t n, batch; /* ids of a sequence, and sequences, one after the other */
   double tolerance;
   const char *golden, *logits; /* stem, and the array that stands for logits; or NULL */
   dag *dag;
@@ -32,33 +32,58 @@ typedef struct job {
 /* ---- ids --------------------------------------------------------------------------------------
  */
 
+/* The end of a sequence, the last of n ids in all: as long as the first. */
+static int end_sequence(job *j, const char *where, uint64_t n, err *e) {
+  if (n == 0) return err_set(e, ERR_BAD, "%s: there is no token id", where);
+  if (j->batch++ == 0) j->n = n;
+  if (n == j->batch * j->n) return ERR_OK;
+  return err_set(e, ERR_BAD,
+                 "%s: sequence %" PRIu64 " has %" PRIu64 " ids, the first has %" PRIu64
+                 "; sequences of a batch are of one length",
+                 where, j->batch, n - (j->batch - 1) * j->n, j->n);
+}
+
 static int parse_ids(job *j, const char *where, const char *s, arena *a, err *e) {
-  static const char BETWEEN[] = ", \t\r\n";
+  static const char BETWEEN[] = ", \t\r\n", END[] = ";, \t\r\n";
   size_t cap = 0, n = 0;
   for (s += strspn(s, BETWEEN); *s != 0; s += strspn(s, BETWEEN)) {
     char *end;
     errno = 0;
     unsigned long long id = strtoull(s, &end, 10);
-    size_t len = strcspn(s, BETWEEN);
+    size_t len = strcspn(s, END);
+    if (*s == ';') {
+      if (end_sequence(j, where, n, e)) return e->status;
+      s++;
+      continue;
+    }
     if (*s < '0' || *s > '9' || end != s + len || errno != 0 || id > UINT32_MAX)
-      return err_set(e, ERR_BAD, "%s: '%.*s' is no token id; write whole numbers, parted by commas",
+      return err_set(e, ERR_BAD,
+                     "%s: '%.*s' is no token id; write whole numbers, parted by commas, and by "
+                     "semicolons where another sequence begins",
                      where, (int)(len < 40 ? len : 40), s);
     ARENA_PUSH(a, j->ids, n, cap, (uint32_t)id);
     s = end;
   }
-  j->n = n;
-  if (n == 0) return err_set(e, ERR_BAD, "%s: there is no token id", where);
+  if (end_sequence(j, where, n, e)) return e->status;
+  uint64_t want = j->c->number[CLI_BATCH];
+  if (j->c->given[CLI_BATCH] && want != j->batch)
+    return err_set(e, ERR_BAD,
+                   "%s: has the ids of %" PRIu64 " sequence%s, but --batch is %" PRIu64
+                   "; part sequences by semicolons",
+                   where, j->batch, j->batch == 1 ? "" : "s", want);
   return ERR_OK;
 }
 
 /* Which no seed makes the same for two positions: splitmix64 of seed and position. */
 static void seeded_ids(job *j, uint64_t n, arena *a) {
-  j->ids = ARENA_NEW(a, uint32_t, n);
-  for (j->n = 0; j->n < n; j->n++) {
-    uint64_t z = (j->c->number[CLI_SEED] ^ 0x1d5u) + (j->n + 1) * 0x9E3779B97F4A7C15u;
+  j->n = n;
+  j->batch = j->c->number[CLI_BATCH];
+  j->ids = ARENA_NEW(a, uint32_t, n * j->batch);
+  for (uint64_t i = 0; i < n * j->batch; i++) {
+    uint64_t z = (j->c->number[CLI_SEED] ^ 0x1d5u) + (i + 1) * 0x9E3779B97F4A7C15u;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    j->ids[j->n] = (uint32_t)((z ^ (z >> 31)) % j->model.vocab_size);
+    j->ids[i] = (uint32_t)((z ^ (z >> 31)) % j->model.vocab_size);
   }
 }
 
@@ -97,7 +122,9 @@ static int find_steps(job *j, err *e) {
   const cli *c = j->c;
   wl_options *o = &j->o;
   bool decode = strcmp(o->phase, "decode") == 0, hybrid = strcmp(o->phase, "hybrid") == 0;
-  o->past = c->given[CLI_PAST] ? c->number[CLI_PAST] : decode && !o->all ? j->n - 1 : 0;
+  uint64_t last = c->given[CLI_TOKENS] ? c->number[CLI_TOKENS] : 1; /* of layers alone, new ones */
+  if (last > j->n) last = j->n;
+  o->past = c->given[CLI_PAST] ? c->number[CLI_PAST] : decode && !o->all ? j->n - last : 0;
   if (o->past >= j->n)
     return err_set(e, ERR_BAD,
                    "--past %" PRIu64 ": that many of the %" PRIu64
@@ -139,21 +166,22 @@ static void find_golden(job *j, arena *a) {
   j->logits = colon + 1;
 }
 
+/* Of a batch, each sequence's points have a file of their own. */
+static const char *dump_stem(const job *j, uint64_t seq, arena *a) {
+  const char *stem = j->c->value[CLI_DUMP];
+  return j->batch == 1 ? stem : arena_printf(a, "%s.b%" PRIu64, stem, seq);
+}
+
 /* Where the points go: not over what is read, and a path that cannot be written fails at once. */
 static int check_dump(const job *j, arena *a, err *e) {
   const cli *c = j->c;
   if (!c->given[CLI_DUMP]) return ERR_OK;
-  const char *input[] = {c->value[CLI_MODEL], c->value[CLI_IDS_FILE], c->value[CLI_PLATFORM],
-                         arena_printf(a, "%s/config.json", c->value[CLI_MODEL]),
-                         j->golden != NULL ? arena_printf(a, "%s.json", j->golden) : ""};
-  for (int i = 0; i < 2; i++) {
-    const char *path = arena_printf(a, "%s.%s", c->value[CLI_DUMP], i == 0 ? "json" : "bin");
-    for (size_t k = 0; k < sizeof input / sizeof *input; k++)
-      if (*input[k] != 0 && file_exists(input[k]) && cmd_same_file(path, input[k], a))
-        return err_set(e, ERR_BAD, "--dump would overwrite the input '%s'; name another stem",
-                       input[k]);
+  for (uint64_t i = 0; i < 2 * j->batch; i++) {
+    const char *path =
+        arena_printf(a, "%s.%s", dump_stem(j, i / 2, a), i % 2 == 0 ? "json" : "bin");
+    if (cmd_check_output(c, CLI_DUMP, path, a, e)) return e->status;
   }
-  golden_writer *w = golden_create(c->value[CLI_DUMP], a, e);
+  golden_writer *w = golden_create(dump_stem(j, 0, a), a, e);
   if (w == NULL) return e->status;
   golden_abort(w);
   return ERR_OK;
@@ -164,9 +192,9 @@ static int find_options(job *j, arena *a, err *e) {
   if (!c.given[CLI_PHASE]) c.value[CLI_PHASE] = "hybrid";
   if (!c.given[CLI_LAYERS]) c.value[CLI_LAYERS] = "all";
   if (!c.given[CLI_FUSE]) c.value[CLI_FUSE] = "none";
-  if (c.number[CLI_BATCH] != 1)
-    return err_set(e, ERR_BAD, "verify runs one sequence; leave --batch out");
-  if (find_ids(j, a, e) || cmd_workload(&c, &j->model, &j->o, e)) return e->status;
+  if (find_ids(j, a, e)) return e->status;
+  c.number[CLI_BATCH] = j->batch;
+  if (cmd_workload(&c, &j->model, &j->o, e)) return e->status;
   if (!c.given[CLI_DTYPE]) {
     j->o.weight_dtype = source_dtype(&j->model, j->has_ck ? &j->ck : NULL);
     j->o.act_dtype = DT_F32;
@@ -205,7 +233,7 @@ static void buffer(void *self, double t, uint32_t tensor, uint32_t sram, uint64_
   w->inner.buffer(w->inner.self, t, tensor, sram, bytes, used_B, taken);
 }
 
-static int simulate(const job *j, verify *v, watch *w, arena *a, err *e) {
+static int simulate(job *j, verify *v, watch *w, arena *a, err *e) {
   reach within;
   arena scratch = {0};
   int status = reach_make(&within, &j->plat, j->dag, &scratch, e);
@@ -216,7 +244,9 @@ static int simulate(const job *j, verify *v, watch *w, arena *a, err *e) {
   observer obs = {.self = w, .end = end, .buffer = buffer};
   machine_options opt = {.prefetch = (uint32_t)j->c->number[CLI_PREFETCH],
                          .seed = j->c->number[CLI_SEED]};
-  if (exec_simgrid(j->dag, &j->plat, j->policy, &opt, &obs, a, e)) return e->status;
+  if (cmd_policy_ready(&j->policy, j->dag, &j->plat, &opt, a, e) ||
+      exec_simgrid(j->dag, &j->plat, j->policy.run, &opt, &obs, a, e))
+    return e->status;
   if (w->numeric.fault.status == ERR_OK) return ERR_OK;
   return err_set(e, w->numeric.fault.status, "executing, at %.9g s: %s", w->numeric.fault_s,
                  w->numeric.fault.msg);
@@ -226,7 +256,19 @@ static void referred(void *user, uint64_t layer) {
   cmd_progress(user, SIZE_MAX, "the reference has layer %" PRIu64, layer);
 }
 
-static void print_head(const job *j, const verify *v, const watch *w, out *o) {
+/* What a sequence went on with. */
+static void print_greedy(const job *j, verify *v, uint64_t seq, out *o) {
+  verify_pick(v, seq);
+  uint64_t steps = points_steps(j->dag);
+  if (j->o.all) out_str(o, seq == 0 ? "greedy        " : "              ");
+  for (uint64_t s = 0; s < steps && j->o.all; s++) {
+    uint64_t pos = points_step_begin(j->dag, s) + points_step_rows(j->dag, s);
+    if (pos >= j->n) out_printf(o, "%s%" PRIu32, pos == j->n ? "" : ",", v->ids[pos]);
+  }
+  if (j->o.all) out_char(o, '\n');
+}
+
+static void print_head(const job *j, verify *v, const watch *w, out *o) {
   const wl_options *x = &j->o;
   out_printf(o, "model         %s, weights %s\n", j->model.name,
              j->has_ck ? arena_printf(v->a, "of %s (%s)", j->ck.where, ckpt_format_name(&j->ck))
@@ -235,50 +277,74 @@ static void print_head(const job *j, const verify *v, const watch *w, out *o) {
              dtype_name(x->weight_dtype), dtype_name(x->act_dtype), dtype_name(x->kv_dtype),
              v->tolerance);
   out_printf(o,
-             "workload      %s, past %" PRIu64 ", %" PRIu64 " ids, %" PRIu64 " positions, %" PRIu64
-             " layer%s, split %s, %s, %s, fuse %s\n",
-             x->phase, x->past, j->n, v->points->T, x->layers, x->layers == 1 ? "" : "s",
-             wl_split_name(x->split), x->flash ? "flash" : "three-pass",
+             "workload      %s, past %" PRIu64 ", %" PRIu64 " ids, %" PRIu64
+             " positions, %s%" PRIu64 " layer%s, split %s, %s, %s, fuse %s\n",
+             x->phase, x->past, j->n, v->points->T,
+             j->batch == 1 ? "" : arena_printf(v->a, "batch %" PRIu64 ", ", j->batch), x->layers,
+             x->layers == 1 ? "" : "s", wl_split_name(x->split), x->flash ? "flash" : "three-pass",
              wl_kv_update_name(x->kv_update), wl_fuse_name(x->fuse));
-  out_printf(o, "simulation    %s on %s: %zu tasks executed in %.9g s\n", j->policy->name,
+  out_printf(o, "simulation    %s on %s: %zu tasks executed in %.9g s\n", j->policy.name,
              j->plat.name, j->dag->n_tasks, w->makespan_s);
-  uint64_t steps = points_steps(j->dag);
-  if (x->all) out_str(o, "greedy        ");
-  for (uint64_t s = 0; s < steps && x->all; s++) {
-    uint64_t pos = points_step_begin(j->dag, s) + points_step_rows(j->dag, s);
-    if (pos >= j->n) out_printf(o, "%s%" PRIu32, pos == j->n ? "" : ",", v->ids[pos]);
-  }
-  out_str(o, x->all ? "\n\n" : "\n");
+  for (uint64_t s = 0; s < j->batch; s++) print_greedy(j, v, s, o);
+  out_char(o, '\n');
 }
 
-static int print(const job *j, const verify *v, const watch *w, const verify_table *t, size_t n,
-                 err *e) {
-  out *o = out_open("-", e);
+static int print(const job *j, verify *v, const watch *w, const verify_table *t, size_t n, err *e) {
+  out *o = out_print(e);
   if (o == NULL) return e->status;
   print_head(j, v, w, o);
+  bool passed = true;
   for (size_t i = 0; i < n; i++) {
     verify_print(&t[i], o);
     out_char(o, '\n');
+    passed = passed && verify_passed(&t[i]);
   }
-  if (verify_passed(&t[0]) && (n == 1 || verify_passed(&t[1])))
-    out_str(o, "all points that were computed agree\n");
+  if (passed) out_str(o, "all points that were computed agree\n");
   return out_close(o, e);
 }
 
-static int run(const job *j, verify *v, arena *a, err *e) {
+/* Of the picked sequence, which tables name where there are several. */
+static void name_table(const job *j, const verify *v, verify_table *t) {
+  if (j->batch > 1) t->with = arena_printf(v->a, "%s, sequence %" PRIu64, t->with, v->seq);
+}
+
+/* The tables of all sequences: with the reference, and with golden data where the ids are its. */
+static int compare(const job *j, verify *v, const golden *g, verify_table *t, size_t *n, err *e) {
+  for (uint64_t s = 0; s < j->batch; s++) {
+    verify_pick(v, s);
+    if (verify_reference(v, &t[*n], e)) return e->status;
+    name_table(j, v, &t[(*n)++]);
+    if (j->golden == NULL || (j->batch > 1 && !verify_has_golden(v, g))) continue;
+    if (verify_golden(v, g, j->logits, &t[*n], e)) return e->status;
+    name_table(j, v, &t[(*n)++]);
+  }
+  if (j->golden == NULL || *n > j->batch) return ERR_OK;
+  return err_set(e, ERR_BAD,
+                 "%s: is of other token ids than each of the %" PRIu64
+                 " sequences, from the first on; give the same --ids",
+                 j->golden, j->batch);
+}
+
+static int dump(const job *j, verify *v, arena *a, err *e) {
+  for (uint64_t s = 0; s < j->batch && j->c->given[CLI_DUMP]; s++) {
+    verify_pick(v, s);
+    if (verify_dump(v, dump_stem(j, s, a), e)) return e->status;
+  }
+  return ERR_OK;
+}
+
+static int run(job *j, verify *v, arena *a, err *e) {
   golden g;
   watch w;
-  verify_table t[2];
-  size_t n = 1;
+  verify_table *t = ARENA_NEW(a, verify_table, 2 * j->batch);
+  size_t n = 0;
   if (j->golden != NULL && golden_read(j->golden, &g, a, e)) return e->status;
   cmd_progress(j->c, SIZE_MAX, "executing %zu tasks on '%s'", j->dag->n_tasks, j->plat.name);
   if (verify_begin(v, e) || simulate(j, v, &w, a, e)) return e->status;
   cmd_progress(j->c, SIZE_MAX, "simulated %.9g s; the reference computes %" PRIu64 " positions",
                w.makespan_s, v->points->T);
   v->referred = referred, v->user = (void *)j->c;
-  if (verify_reference(v, &t[0], e)) return e->status;
-  if (j->golden != NULL && verify_golden(v, &g, j->logits, &t[n++], e)) return e->status;
-  if (j->c->given[CLI_DUMP] && verify_dump(v, j->c->value[CLI_DUMP], e)) return e->status;
+  if (compare(j, v, &g, t, &n, e) || dump(j, v, a, e)) return e->status;
   if (print(j, v, &w, t, n, e)) return e->status;
   for (size_t i = 0; i < n; i++)
     if (!verify_passed(&t[i])) return err_set(e, ERR_NO, "%s", verify_fault(&t[i], a));
@@ -289,7 +355,7 @@ int cmd_verify(const cli *c, arena *a, err *e) {
   job j = {.c = c};
   verify v = {0};
   int status = ERR_OK;
-  if (cmd_find_policy(c, &j.policy, a, e) || cmd_load_platform(c, &j.plat, a, e) ||
+  if (cmd_policy_find(c, &j.policy, a, e) || cmd_load_platform(c, &j.plat, a, e) ||
       find_model(&j, a, e) || find_options(&j, a, e) ||
       cmd_compile_model(&j.model, &j.o, &j.plat, &j.dag, a, e)) {
     status = e->status;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "sim/base/file.h"
+#include "sim/base/text.h"
 #include "sim/cli.h"
 #include "sim/cmd.h"
 
@@ -54,6 +55,7 @@ int main(int argc, char **argv) {
   arena a = {0};
   static err e;
   int status = run(argc - 1, argv + 1, &a, &e);
+  text_clean(e.msg, strlen(e.msg), true);
   if (status != ERR_OK) fprintf(stderr, "llamasim: %s\n", e.msg);
   arena_free(&a);
   return status;

@@ -67,26 +67,42 @@ static dag *make_dag(arena *a) {
   return d;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  arena a = {0};
-  err e = {0};
+/* What every input is read against: made once, since reading XML costs more than all the rest. */
+typedef struct fixed {
+  arena a;
+  dag *d;
   platform p;
   reach within;
+} fixed;
+
+static const fixed *given(void) {
+  static fixed f;
+  err e = {0};
+  if (f.d != NULL) return &f;
+  f.d = make_dag(&f.a);
+  REQUIRE(dag_check(f.d, "fuzz", &e) == ERR_OK);
+  REQUIRE(plat_parse_xml("chip", (const unsigned char *)CHIP, strlen(CHIP), &f.p, &f.a, &e) ==
+          ERR_OK);
+  REQUIRE(reach_make(&f.within, &f.p, f.d, &f.a, &e) == ERR_OK);
+  return &f;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  const fixed *f = given();
+  const dag *d = f->d;
+  arena a = {0};
+  err e = {0};
   pol_schedule s, made = {0}, again;
-  dag *d = make_dag(&a);
-  REQUIRE(dag_check(d, "fuzz", &e) == ERR_OK);
-  REQUIRE(plat_parse_xml("chip", (const unsigned char *)CHIP, strlen(CHIP), &p, &a, &e) == ERR_OK);
-  REQUIRE(reach_make(&within, &p, d, &a, &e) == ERR_OK);
-  if (schedule_file_read("fuzz", data, size, d, &p, &within, &s, &a, &e) == ERR_OK) {
+  if (schedule_file_read("fuzz", data, size, d, &f->p, &f->within, &s, &a, &e) == ERR_OK) {
     pol_recorder r = {.p = pol_replay_of(&s), .out = &made, .mem = &a};
     machine_options opt = {.prefetch = 2, .given = &s, .recorder = &r};
-    REQUIRE(exec_fluid(d, &p, pol_recording_of(r.p), &opt, NULL, &a, &e) == ERR_OK);
+    REQUIRE(exec_fluid(d, &f->p, pol_recording_of(r.p), &opt, NULL, &a, &e) == ERR_OK);
     out *o = out_memory();
     size_t len;
-    schedule_file_write(d, &p, &made, "again", o);
+    schedule_file_write(d, &f->p, &made, "again", o);
     const char *text = out_text(o, &len);
-    REQUIRE(schedule_file_read("again", (const unsigned char *)text, len, d, &p, &within, &again,
-                               &a, &e) == ERR_OK);
+    REQUIRE(schedule_file_read("again", (const unsigned char *)text, len, d, &f->p, &f->within,
+                               &again, &a, &e) == ERR_OK);
     out_abort(o);
   } else {
     REQUIRE(e.status == ERR_BAD && e.msg[0] != '\0');

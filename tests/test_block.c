@@ -244,6 +244,33 @@ START_TEST(wl_compile__forced_tokens__come_from_the_prompt) {
 }
 END_TEST
 
+/* Layers alone: a decode step's input is the row before it, of its own sequence; also where the
+ * prefill went through in blocks of tokens. */
+START_TEST(wl_compile__hybrid_layers_alone__next_input_is_the_last_row) {
+  static const uint64_t SRAM_B[] = {8 << 20, 96 << 10};
+  model m = builtin("stories15m");
+  wl_options o = wl_defaults();
+  o.phase = "hybrid", o.past = 0, o.tokens = 60, o.steps = 2, o.batch = 2;
+  dag *d = compile(&m, &o, 4, SRAM_B[_i]);
+  ck_assert_msg(dag_check(d, "dag", &e) == ERR_OK, "%s", e.msg);
+  uint64_t seen[3] = {0};
+  for (uint32_t t = 0; t < d->n_tasks; t++) {
+    const dag_task *task = &d->tasks[t];
+    if (task->op != OP_LOAD_ACT) continue;
+    const dag_view *from = dag_reads(d, task);
+    const char *name = d->tensors[from->tensor].name;
+    if (strstr(name, "input") == NULL && strstr(name, "output") == NULL) continue;
+    uint64_t *n = &seen[task->step];
+    ck_assert_uint_eq(d->tensors[from->tensor].dim[0], task->step == 2 ? 2 : 2 * 60);
+    for (uint64_t row = from->lo[0]; row < from->lo[0] + from->len[0]; row++, ++*n)
+      if (task->step > 0) ck_assert_uint_eq(row, task->step == 1 ? 60 * (*n + 1) - 1 : *n);
+  }
+  ck_assert_uint_eq(seen[0], 2 * 60);
+  ck_assert_uint_eq(seen[1], 2);
+  ck_assert_uint_eq(seen[2], 2);
+}
+END_TEST
+
 START_TEST(wl_compile__bad_options__are_refused_with_the_limit) {
   model m = builtin("llama-3.2-1b");
   static const struct {
@@ -287,6 +314,7 @@ int main(void) {
   tcase_add_test(t, wl_compile__every_combination__equals_the_closed_forms);
   tcase_add_test(t, wl_compile__more_tokens_than_vocabulary__gathers_all_the_same);
   tcase_add_test(t, wl_compile__forced_tokens__come_from_the_prompt);
+  tcase_add_loop_test(t, wl_compile__hybrid_layers_alone__next_input_is_the_last_row, 0, 2);
   tcase_add_test(t, wl_compile__bad_options__are_refused_with_the_limit);
   suite_add_tcase(s, t);
   return suite_run(s);

@@ -122,8 +122,9 @@ refuses 2 "--kv-dtype: unknown dtype 'w8a8'" run --kv-dtype w8a8
 refuses 2 "layers 5..6 asked for, but model 'stories15m' has layers 0..5" run "${small[@]}" --layer 5 --layers 2
 refuses 2 'past' run --phase prefill --past 3
 says 2 "unknown command 'foo'" help foo
-for c in run compile simulate verify inspect compare models schedulers ops; do
+for c in run compile simulate verify sweep inspect compare models schedulers ops; do
   says 0 '' help $c
+  grep -E '^  --.{23}[^ ]' stdout | grep -vE '^  --[^ ]+ [^ ]+$' >bad && fail "help $c: no column of texts: $(cat bad)"
   grep -q "^Usage: llamasim $c" stdout || fail "help $c: $(head -3 stdout)"
   grep -q '^Exit status: ' stdout || fail "help $c does not say its exit status"
   cp stdout help
@@ -163,7 +164,8 @@ refuses 2 'is for a DAG of' run --scheduler file:schedules/s.json --past 300 --s
 refuses 2 "has no engine 'engine2'; its engines are 'engine0' to 'engine1'" simulate schedules/d.json --set engines=2 --scheduler file:schedules/s.json
 refuses 2 'schedules/none.json: ' run --scheduler file:schedules/none.json
 refuses 2 'write file:F' run --scheduler file:
-says 2 '`compile` takes no schedule from a file' compile --scheduler file:schedules/s.json --out box/d.json
+says 2 'a schedule from a file is for a single `run`' compile --scheduler file:schedules/s.json --out box/d.json
+says 2 'a schedule from a file is for a single `run`' sweep --vary past=1 --scheduler file:schedules/s.json --out box/s.csv
 refuses 2 "--search-budget goes with --scheduler search; 'heft' makes no use of it" run --search-budget 3
 refuses 2 'would overwrite the input' run --scheduler file:schedules/s.json --save-schedule schedules/s.json
 for i in 1 2; do says 0 '' run --split op --scheduler search --search-budget 30 --seed 5 --quiet --report schedules/r$i; done
@@ -360,6 +362,15 @@ rm -f box/*
 says 1 'is the first point that differs from the reference: at [' verify "${tiny[@]}" --tolerance 1e-9 --dump box/a
 box_holds a.bin a.json
 rm -f box/*
+says 0 '' verify "${tiny[@]}" --ids "5,6,7,8,9,10,11,12,13,14,15,16;$prompt" --steps 8 --golden "$variants:hf-bf16" --dump box/a
+box_holds a.b0.bin a.b0.json a.b1.bin a.b1.json
+grep -q '^  *135,123,11,237,165,267,246,256,138$' stdout || fail "$what: $(grep -A 1 ^greedy stdout)"
+[ "$(grep '^against' stdout | sed 's:/.*/::' | tr '\n' ' ')" = 'against the reference, sequence 0: against the reference, sequence 1: against logits_variants:hf-bf16, sequence 1: ' ] ||
+  fail "$what: $(grep ^against stdout)"
+says 0 '' verify "${tiny[@]}" --batch 2 --tokens 4 --layers 1 --phase decode
+grep -q ', past 0, 4 ids, 4 positions, batch 2,' stdout || fail "$what: $(grep workload stdout)"
+[ "$(grep -c '^against the ref' stdout)" -eq 2 ] || fail "$what: $(cat stdout)"
+rm -f box/*
 what='verify --progress'
 checks=$((checks + 1))
 "$bin" verify --model "$source_dir/tests/golden/tiny-gqa-l32/config.json" --seed 3 --layers 2 --layer 1 --phase decode --progress >stdout 2>stderr ||
@@ -367,6 +378,20 @@ checks=$((checks + 1))
 grep -q '^llamasim: executed [0-9]* of [0-9]* tasks$' stderr || fail "$what: says $(cat stderr)"
 says 0 '' verify "${tiny[@]}" --dtype w8a16 --kv-dtype int8 --split tile --platform npu4-pads
 refused() { says 2 "$1" verify "${tiny[@]}" --dump box/a "${@:2}"; box_holds; }
+refused '--search-budget goes with --scheduler search' --search-budget 3
+for budget in 20 400; do
+  says 0 '' verify --model stories15m --layers 1 --tokens 4 --scheduler search --search-budget $budget --quiet
+  grep '^simulation  *search' stdout >box/$budget || fail "$what: $(cat stdout)"
+done
+cmp -s box/20 box/400 && fail "verify --search-budget: 20 simulations find what 400 do: $(cat box/20)"
+rm -f box/*
+says 0 '' run --model stories15m --fuse none --dtype f32 --phase hybrid --tokens 4 --scheduler random --seed 5 --save-schedule box/v.json
+says 0 '' verify --model stories15m --layers 1 --tokens 4 --scheduler file:box/v.json
+grep -q '^simulation  *random on npu4: 330 tasks' stdout || fail "$what: $(grep ^simulation stdout)"
+says 0 '' run --scheduler search --quiet --report box/search.json
+says 0 '' run --report box/heft.json
+says 1 'the runs differ' compare box/search.json box/heft.json --trace box/both.json
+rm -f box/*
 refused "--ids: 'x' is no token id" --ids 1,x
 refused "--ids: '-1' is no token id" --ids -1
 refused "--ids: there is no token id" --ids ,
@@ -381,11 +406,32 @@ refused "--tolerance is '-1'" --tolerance -1
 refused 'no.json: cannot read it' --golden no
 refused 'is of other token ids, from the first on' --ids 5 --golden "$variants:hf-bf16"
 refused 'no array there is a point of this run; there are: hf-bf16 hf-f16' --ids $prompt --golden "$variants"
-refused 'leave --batch out' --batch 2
+refused 'sequence 2 has 1 ids, the first has 2' --ids '1,2;3'
+refused 'has the ids of 2 sequences, but --batch is 3' --ids '1,2;3,4' --batch 3
+refused "--ids: there is no token id" --ids ';1'
 says 2 'box/no/a.bin: cannot write it' verify "${tiny[@]}" --dump box/no/a
 cp "$source_dir/tests/golden/tiny-gqa-plain/config.json" box/config.json
 says 2 "--dump would overwrite the input 'box/config.json'" verify --model box/config.json --dump box/config
 rm -f box/*
+
+# ---- outputs that would overwrite inputs ----
+cp -r "$source_dir/tests/fixtures/tiny-gqa-plain-bf16" folder
+cp "$source_dir/platforms/npu1.xml" chip.xml
+find folder chip.xml -type f -exec sha256sum {} + >sums
+for f in folder/config.json folder/model.safetensors ./folder/../folder/config.json; do
+  says 2 "--report would overwrite the input 'folder/" run --model folder --report $f
+  says 2 "--out would overwrite the input 'folder/" compile --model folder --out $f
+done
+says 2 "--dump would overwrite the input 'folder/config.json'" verify --model folder --dump folder/config
+says 2 "--out would overwrite the input 'chip.xml'" compile --platform chip.xml --out chip.xml
+says 2 "--trace would overwrite the input 'chip.xml'" run --platform chip.xml --trace "$PWD/chip.xml"
+mkdir -p data/platforms
+cp chip.xml data/platforms/mine.xml
+export LLAMASIM_DATA=$PWD/data
+says 2 "would overwrite the input '$PWD/data/platforms/mine.xml'" run --platform mine --report data/platforms/mine.xml
+unset LLAMASIM_DATA
+find folder chip.xml -type f -exec sha256sum {} + | cmp -s - sums || fail 'an input was overwritten'
+for i in 1 2; do says 0 '' compile --model folder --out folder/dag.json; done # a file of its own may lie there
 
 # ---- outputs that cannot be written ----
 says 2 'box/no/r.json' run --report box/no/r.json --trace box/t.json
@@ -644,6 +690,10 @@ box_holds c.csv
 printf '%s' "$(cat c.csv)" >box/c.csv
 says 0 '' run "${small[@]}" --csv box/c.csv
 [ "$(wc -l <box/c.csv)" -eq 4 ] || fail "$what: a last line without end swallowed the new row"
+head -c -40 c.csv >box/c.csv
+cp box/c.csv cut.csv
+says 2 'box/c.csv: its last row is cut short' run "${small[@]}" --csv box/c.csv
+same box/c.csv cut.csv
 says 0 '' run "${small[@]}" --csv -
 head -1 stdout >header
 head -1 c.csv | cmp -s - header || fail "$what: the header on standard output differs"

@@ -71,6 +71,18 @@ check_picture() {
   [ "$(tail -c 8 "$1.svg" | tr -d '\n')" = "</svg>" ] || fail "$1.svg: does not end as SVG"
   [ "$(wc -c <"$1.svg")" -lt 500000 ] || fail "$1.svg: 500 kB or more"
   [ "$(grep -c '<polygon' "$1.svg")" -gt 100 ] || fail "$1.svg: too few boxes"
+  # boxes between two pixels are left out unless edges are smoothed, and ones as thin as nothing are not to be seen
+  ! grep -q 'crispEdges' "$1.svg" || fail "$1.svg: its edges are not smoothed, so that thin boxes vanish"
+  awk -F"points = '" '/<polygon/ {
+    n = split($2, point, /[ ,\047]+/)
+    least = most = point[1]
+    for (i = 3; i <= 7; i += 2) {
+      if (point[i] < least) least = point[i]
+      if (point[i] > most) most = point[i]
+    }
+    if (most - least < 0.23) bad = 1
+  }
+  END { exit bad }' "$1.svg" || fail "$1.svg: a box thinner than a quarter of a pixel"
   ! grep -qi 'nan' "$1.svg" || fail "$1.svg: not a number in it"
   ! grep -q "$work" "$1.svg" || fail "$1.svg: a path in it"
   [ "$(head -c 4 "$1.png" | tail -c 3)" = PNG ] || fail "$1.png: is no PNG"

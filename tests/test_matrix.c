@@ -204,7 +204,7 @@ static timeline *run(fx_backend backend, const combination *c) {
 }
 
 static const char *const OFFERED[] = {
-#define X(id, name, kind, value, later, standard, lo, hi, help) [CLI_##id] = value,
+#define X(id, name, kind, value, standard, lo, hi, help) [CLI_##id] = value,
     CLI_OPTIONS(X)
 #undef X
 };

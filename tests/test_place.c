@@ -143,6 +143,10 @@ START_TEST(wl_place__a_group__has_one_scratchpad) {
       ck_assert_uint_eq(of[d->tasks[t].group], space);
     }
   }
+  bool used[PADS] = {false}; /* by some group: else nothing was checked */
+  for (uint32_t g = 0; g < d->n_groups; g++)
+    if (of[g] != 0) used[of[g] - DAG_SRAM - 1] = true;
+  for (int i = 0; i < PADS; i++) ck_assert(used[i]);
 }
 END_TEST
 

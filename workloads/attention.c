@@ -64,10 +64,13 @@ static layout layout_of(const build *b, bool is_k) {
   return is_k ? TRANSPOSED : SHIFTED;
 }
 
-static uint32_t add_cache(build *b, const char *name, layout x, uint64_t heads, uint64_t rows) {
-  uint64_t hd = b->m->head_dim, plain[3] = {heads + (x == SHIFTED), rows, hd};
-  uint64_t transposed[4] = {1, heads, hd + 1, rows + 1};
-  return dag_add_tensor(b->d, name, DAG_DRAM, DAG_KV, b->o->kv_dtype, x == TRANSPOSED ? 4 : 3,
+/* With room for these heads and rows; in DRAM also for what the layout moves over. */
+static uint32_t add_kv(build *b, const char *name, dag_space space, layout x, uint64_t heads,
+                       uint64_t rows) {
+  uint64_t hd = b->m->head_dim, more = space == DAG_DRAM;
+  uint64_t plain[3] = {heads + (x == SHIFTED ? more : 0), rows, hd};
+  uint64_t transposed[4] = {1, heads, hd + more, rows + more};
+  return dag_add_tensor(b->d, name, space, DAG_KV, b->o->kv_dtype, x == TRANSPOSED ? 4 : 3,
                         x == TRANSPOSED ? transposed : plain);
 }
 
@@ -90,8 +93,8 @@ void attention_cache(build *b, kv_cache *c, uint64_t rows) {
       const char *seq = batch > 1 ? arena_printf(b->a, ".b%" PRIu64, s) : "";
       char which = i == 0 ? 'k' : 'v';
       (i == 0 ? c->k : c->v)[s] =
-          add_cache(b, arena_printf(b->a, "L%u.%c_cache%s", b->layer, which, seq),
-                    layout_of(b, i == 0), dim[0], rows);
+          add_kv(b, arena_printf(b->a, "L%u.%c_cache%s", b->layer, which, seq), DAG_DRAM,
+                 layout_of(b, i == 0), dim[0], rows);
       if (build_integer(b->o->kv_dtype))
         (i == 0 ? c->k_scale : c->v_scale)[s] =
             dag_add_tensor(b->d, arena_printf(b->a, "L%u.%c_scale%s", b->layer, which, seq),
@@ -121,12 +124,10 @@ static void decide_stay(build *b, kv_cache *c) {
 /* A tile of K or V with `rows` of room. */
 static uint32_t new_tile(build *b, const char *name, layout x, uint64_t heads, uint64_t rows,
                          uint32_t *scale) {
-  uint64_t hd = b->m->head_dim, plain[3] = {heads, rows, hd}, transposed[4] = {1, heads, hd, rows};
   if (build_integer(b->o->kv_dtype))
     *scale = dag_add_tensor(b->d, arena_printf(b->a, "%s.scale", name), DAG_SRAM, DAG_SCALE, DT_F16,
                             3, (uint64_t[]){heads, rows, 1});
-  return dag_add_tensor(b->d, name, DAG_SRAM, DAG_KV, b->o->kv_dtype, x == TRANSPOSED ? 4 : 3,
-                        x == TRANSPOSED ? transposed : plain);
+  return add_kv(b, name, DAG_SRAM, x, heads, rows);
 }
 
 /* One tile of K or V: loads the past rows unless they stayed, appends the new ones, stores them. */

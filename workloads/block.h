@@ -6,8 +6,8 @@
  * block come final norm and LM head for the last token of each sequence, and greedy sampling.
  *
  * Phases: decode (tokens after `past`; `steps` such steps, each after the one before), prefill (past 0), hybrid (a prefill of `tokens`, then `steps` decode steps of one
- * token; KV rows stored by one step are loaded by the next). In a hybrid run without the embedding, a step's output
- * stands for the next step's input.
+ * token; KV rows stored by one step are loaded by the next). Without the embedding, a step's output
+ * stands for the next step's input, after a prefill the last row of each sequence.
  *
  * Splits (who may run in parallel):
  *   none  the whole step is one group: one engine runs it all

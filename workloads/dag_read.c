@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sim/base/json.h"
+#include "sim/base/text.h"
 #include "workloads/dag_check.h"
 #include "workloads/dag_link.h"
 
@@ -42,19 +43,6 @@ static int fail(const reader *r, const char *ctx, const char *key, const json *g
 /* ---- strings, arrays, numbers -----------------------------------------------------------------
  */
 
-/* Bytes of the UTF-8 character at s, if it is one and no control character; else 0. */
-static size_t character(const unsigned char *s) {
-  static const uint32_t LEAST[5] = {0, 0x20, 0x80, 0x800, 0x10000};
-  size_t n = s[0] < 0x80 ? 1 : s[0] < 0xC0 ? 0 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
-  uint32_t code = n < 2 ? s[0] : s[0] & (0x7Fu >> n);
-  for (size_t i = 1; i < n; i++) {
-    if ((s[i] & 0xC0) != 0x80) return 0;
-    code = code << 6 | (s[i] & 0x3Fu);
-  }
-  bool surrogate = code >= 0xD800 && code <= 0xDFFF, control = code >= 0x7F && code < 0xA0;
-  return code < LEAST[n] || code > 0x10FFFF || surrogate || control ? 0 : n;
-}
-
 /* Copies a string that will stand in messages, reports and traces: short, UTF-8, no control
  * characters. */
 static int get_text(const reader *r, const json *obj, const char *ctx, const char *key, bool needed,
@@ -66,7 +54,7 @@ static int get_text(const reader *r, const json *obj, const char *ctx, const cha
   if (s == NULL) return ERR_OK;
   size_t n = strlen(s), at = 0;
   for (size_t len = 1; at < n && n <= MAX_NAME && len > 0; at += len)
-    len = character((const unsigned char *)s + at);
+    len = text_char(s + at, n - at);
   if (at < n || n > MAX_NAME)
     return fail(r, ctx, key, json_get(obj, key),
                 "UTF-8 of at most 200 bytes without control characters");

@@ -232,6 +232,7 @@ typedef struct run {
   uint32_t prompt;           /* all: the one that names the given ones */
   uint64_t id_row;           /* of the step's first token in `ids` */
   uint32_t home;             /* else: the DRAM tensor that holds the next input */
+  uint64_t home_rows;        /* and its rows of a sequence, of which the last are read */
   uint64_t seq_rows, token0; /* the step's tokens of a sequence; the first of the present block */
 } run;
 
@@ -247,18 +248,20 @@ static uint64_t views_of_rows(const run *r) {
   return r->b.tokens == r->seq_rows ? 1 : r->b.o->batch;
 }
 
-/* Loads the block's rows of a DRAM tensor, in many loads if they are large: work begins with the
- * first. */
-static columns load_input(run *r, uint32_t home) {
+/* Loads the block's rows of the input, in many loads if they are large: work begins with the first.
+ */
+static columns load_input(run *r) {
   build *b = &r->b;
-  uint64_t C = b->m->hidden_size, views = views_of_rows(r), rows = b->rows / views;
+  uint64_t C = b->m->hidden_size, skipped = r->home_rows - r->seq_rows;
+  uint64_t views = skipped > 0 ? b->o->batch : views_of_rows(r), rows = b->rows / views;
   uint32_t x = build_act(b, build_name(b, "input"), b->rows, C);
   bool large = dtype_bytes(b->o->act_dtype, b->rows * C) > b->c.piece_B;
   uint64_t parts = large ? (block_input_parts(b) + views - 1) / views : 1;
   for (uint64_t p = 0; p < parts * views; p++) {
     uint64_t seq = p / parts, lo = rows * (p % parts) / parts;
     uint64_t n = rows * (p % parts + 1) / parts - lo;
-    dag_view from = build_box2(b, home, home_row(r, seq) + lo, n, 0, C),
+    uint64_t row = home_row(r, seq) + (seq + 1) * skipped + lo;
+    dag_view from = build_box2(b, r->home, row, n, 0, C),
              to = build_box2(b, x, seq * rows + lo, n, 0, C);
     build_emit(b, OP_LOAD_ACT, build_part(b, build_name(b, "input"), p, parts * views),
                DAG_NO_GROUP, &from, 1, &to, 1);
@@ -446,6 +449,7 @@ static void make_prompt(run *r) {
   if (!b->o->all) {
     r->home = dag_add_tensor(b->d, "input", DAG_DRAM, DAG_ACT, b->o->act_dtype, 2,
                              (uint64_t[]){rows, b->m->hidden_size});
+    r->home_rows = r->seq_rows;
     return;
   }
   uint32_t home =
@@ -476,7 +480,7 @@ static int compile_step(run *r, uint64_t step, err *e) {
     uint64_t left = r->seq_rows - r->token0, tokens = left < block ? left : block;
     begin_block(r, past + r->token0, tokens);
     set_layer(r, o->all ? "embed." : "");
-    columns x = o->all ? embed(r) : load_input(r, r->home);
+    columns x = o->all ? embed(r) : load_input(r);
     if (compile_layers(r, &x, e)) return e->status;
     set_layer(r, o->all ? "head." : "");
     if (o->all && tokens == left) sample(r, &x);
@@ -486,7 +490,7 @@ static int compile_step(run *r, uint64_t step, err *e) {
                               (uint64_t[]){o->batch * r->seq_rows, C});
     store_output(r, output, &x);
   }
-  if (!o->all) r->home = output;
+  if (!o->all) r->home = output, r->home_rows = r->seq_rows;
   return ERR_OK;
 }
 

@@ -37,6 +37,10 @@ typedef struct out out;
 /* Opens `path` for writing; NULL (with `e` filled, ERR_BAD) where that cannot be. */
 out *out_open(const char *path, err *e);
 
+/* Standard output, for people to read: what no terminal should get is '?' (text.h), as in all that
+ * goes to a terminal. For text in whole characters a call. */
+out *out_print(err *e);
+
 /* An `out` that collects in memory (tests, and text that is printed later). */
 out *out_memory(void);
 const char *out_text(const out *o, size_t *len);

@@ -13,12 +13,15 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "sim/base/text.h"
+
 enum { BUFFER = 1 << 18, MAX_TEMPS = 256, MAX_LINKS = 40 };
 
 struct out {
   char *buf; /* a memory `out` keeps one spare byte for the NUL of out_text */
   size_t n, cap;
   int fd;       /* -1: memory */
+  bool clean;   /* for a terminal */
   int error;    /* the first errno; everything after it is dropped */
   char *path;   /* as the caller named it, for messages */
   char *target; /* what `temp` is renamed to; NULL: written directly */
@@ -238,6 +241,13 @@ out *out_open(const char *path, err *e) {
   }
   size_t n = strlen(path);
   if (n > 3 && strcmp(path + n - 3, ".gz") == 0) gzip_start(o);
+  o->clean = isatty(o->fd) == 1; /* also what is meant for programs */
+  return o;
+}
+
+out *out_print(err *e) {
+  out *o = out_open("-", e);
+  if (o != NULL) o->clean = true;
   return o;
 }
 
@@ -291,6 +301,7 @@ static void drain(out *o, const char *data, size_t len, bool last) {
 }
 
 static void flush(out *o, bool last) {
+  if (o->clean) text_clean(o->buf, o->n, false);
   drain(o, o->buf, o->n, last);
   o->n = 0;
 }
@@ -311,7 +322,10 @@ void out_write(out *o, const void *data, size_t len) {
   if (len == 0) return;
   if (o->fd >= 0 && len >= BUFFER) {
     flush(o, false);
-    drain(o, data, len, false);
+    char *copy = o->clean ? copy_string(data, len) : NULL;
+    if (copy != NULL) text_clean(copy, len, false);
+    drain(o, copy != NULL ? copy : data, len, false);
+    free(copy);
     return;
   }
   memcpy(room(o, len), data, len);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "kernels/rope.h"
 #include "workloads/ckpt/decode.h"
 #include "workloads/ckpt/gguf.h"
 #include "workloads/ckpt/gguf_file.h"
@@ -127,22 +128,14 @@ static int refuse_others(const reader *r) {
 
 /* -- RoPE factors -- */
 
-/* What the llama3 rule makes of frequency i. */
-static double rule(const model *m, const model_rope_scaling *s, uint64_t i) {
-  double original = (double)s->original_max_position_embeddings;
-  double wave = 2 * acos(-1) * pow(m->rope_theta, 2 * (double)i / (double)m->head_dim);
-  if (wave < original / s->high_freq_factor) return 1;
-  if (wave > original / s->low_freq_factor) return s->factor;
-  double smooth =
-      (original / wave - s->low_freq_factor) / (s->high_freq_factor - s->low_freq_factor);
-  return 1 / ((1 - smooth) / s->factor + smooth);
-}
-
 /* Does the rule give these factors? llama.cpp computes them in f32, with errors up to about 1e-6.
  */
 static bool follows(const model *m, const model_rope_scaling *s, const float *factors) {
+  kern_rope_scaling by = {s->factor, s->low_freq_factor, s->high_freq_factor,
+                          (double)s->original_max_position_embeddings};
   for (uint64_t i = 0; i < m->head_dim / 2; i++) {
-    double want = s->factor == 0 ? 1 : rule(m, s, i);
+    double f = pow(m->rope_theta, -2.0 * (double)i / (double)m->head_dim);
+    double want = s->factor == 0 ? 1 : f / kern_rope_scaled(f, by);
     if (!(fabs((double)factors[i] - want) <= 1e-5 * want)) return false;
   }
   return true;
