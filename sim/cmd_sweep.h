@@ -4,10 +4,11 @@
  * for each key that varies. It is read by the parser of command lines, so that an option means, and
  * refuses, here what it does there. Models and platform files are read once, and a DAG is compiled
  * once for each distinct piece of work (options, model, and what the compiler sees of the
- * platform): one that a single point has, in that point's process, beside others. Whoever has checked all points has counted their work, so that a DAG goes with its
- * last point: what is kept makes every fork dearer. DAGs to be used again are kept up to
- * SWEEP_KEPT_TASKS tasks together; from then on the one used last makes room, so that of work that
- * comes round again most is found. */
+ * platform): one that a single point has, in that point's process, beside others. Whoever has
+ * checked all points has counted their work, so that a DAG goes with its last point: what is kept
+ * makes every fork dearer. DAGs to be used again are kept up to SWEEP_KEPT_TASKS tasks together;
+ * from then on the one used last makes room, so that of work that comes round again most is found.
+ */
 #ifndef LS_CMD_SWEEP_H
 #define LS_CMD_SWEEP_H
 
