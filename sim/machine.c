@@ -42,6 +42,13 @@ static uint32_t heap_pop(heap *h) {
 
 /* ---- starting ------------------------------------------------------------------------------- */
 
+/* Does a transfer flow so long that the channels of its DMA set up one after the other? (machine.h)
+ */
+static bool is_long(const machine *m, uint32_t dma, const est_parts *x) {
+  double before_s = x->lead_s + x->latency_s, n = m->plat->dmas[dma].channels;
+  return x->route != NULL && x->alone_s - before_s > before_s * (n - 1) / n;
+}
+
 static void start(machine *m, uint32_t t, uint32_t r) {
   m_resource *res = &m->resource[r];
   m_task *x = &m->task[t];
@@ -67,9 +74,7 @@ static void start(machine *m, uint32_t t, uint32_t r) {
              : kind_of(m, t) == OP_STORE ? dram
                                          : plat_host_sram(m->plat, j->parts.sram2);
   }
-  double before_s = j->parts.lead_s + j->parts.latency_s;
-  res->sets_up = r >= m->plat->n_engines && j->parts.route != NULL && !m->serial &&
-                 j->parts.alone_s - before_s > before_s;
+  res->sets_up = r >= m->plat->n_engines && !m->serial && is_long(m, res->dma, &j->parts);
   if (m->obs.start != NULL) m->obs.start(m->obs.self, m->now, t, r, &x->why);
   if (r != m->self) m->wake[m->n_wake++] = r;
 }

@@ -26,10 +26,13 @@
  * load or store goes before a move while none uses the DRAM: else channels that loaded side by side
  * would move side by side, and the DRAM stand still meanwhile.
  *
- * While a channel sets up a transfer that will flow longer than that takes, the others of its DMA
- * begin nothing: else transfers of one length, begun together, would end together and be set up
- * together, again and again, and the link stand still meanwhile. The DRAM moves just as much in the
- * end, as the first flow has the link to itself.
+ * While a channel sets up a transfer that flows long, the others of its DMA begin nothing: else
+ * transfers of one length, begun together, would end together and be set up together, again and
+ * again, and the link stand still meanwhile. The DRAM moves just as much in the end, as the first
+ * flow has the link to itself. Of n channels, with B until the flow begins and F of flow, transfers
+ * of one length come every max(B, F, (B + F) / n) one after the other, and every B / n + F side by
+ * side: F > B - B / n is long. There both take B, so that a rate or a setup that passes this point
+ * makes no step in the time.
  *
  * SRAM. A buffer is taken when its first writer starts and given back when the last task that reads
  * or writes it has ended; tensors that ops write over one another are one buffer (dag_room.h). Admission is the banker's rule on the full order, for each SRAM by
