@@ -197,6 +197,10 @@ list_plan list_plan_new(const list_graph *g, arena *a) {
   return p;
 }
 
+double list_free_s(const list_plan *p, uint32_t proc) {
+  return p->lanes[proc].free_s;
+}
+
 /* The earliest start on the lane at or after `from` for `dur` seconds; *slot is the gap used, or -1
  * for the end. */
 static double earliest(const list_lane *l, double from, double dur, int *slot) {

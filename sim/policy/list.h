@@ -72,6 +72,7 @@ typedef struct list_plan {
   uint32_t *proc;         /* by task; LIST_NONE: not placed */
 } list_plan;
 list_plan list_plan_new(const list_graph *g, arena *a);
+double list_free_s(const list_plan *p, uint32_t proc); /* when its last task ends */
 
 /* Places t, whose predecessors have been placed, no earlier than `from`, on the processor where
  * finish + oct[t, p] is least

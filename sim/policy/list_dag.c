@@ -26,6 +26,9 @@ static void fill_costs(list_dag *l) {
       for (uint32_t p = 0; p < g->n_columns; p++)
         row[p] =
             pol_may_run(l->in, t, p) ? est_compute(l->in->plat, d, t, &c, p).alone_s : INFINITY;
+      double *sum = l->group_s + (size_t)d->tasks[t].group * g->n_columns;
+      for (uint32_t p = 0; d->tasks[t].group != DAG_NO_GROUP && p < g->n_columns; p++)
+        sum[p] += row[p];
       continue;
     }
     est_parts x = est_transfer(l->in->plat, d, t, &c, 0);
@@ -42,6 +45,8 @@ list_dag list_dag_new(const pol_input *in, arena *a) {
   l.g.n_columns = est_engines_alike(in->plat) ? 1 : l.g.n_procs;
   l.g.cost = ARENA_NEW(a, double, d->n_tasks *l.g.n_columns);
   l.lead_s = ARENA_NEW(a, double, d->n_tasks);
+  l.group_s = ARENA_NEW(a, double, (d->n_groups + 1) * l.g.n_columns);
+  l.promised_s = ARENA_NEW(a, double, l.g.n_procs);
   fill_edges(&l, a);
   fill_costs(&l);
   for (size_t i = 0; i < in->plat->n_dmas; i++) l.channels += in->plat->dmas[i].channels;
@@ -86,14 +91,36 @@ static double inputs_there(list_dag *l, uint32_t t) {
   }
 }
 
+static double group_cost(const list_dag *l, uint32_t group, uint32_t p) {
+  return l->group_s[(size_t)group * l->g.n_columns + (l->g.n_columns == 1 ? 0 : p)];
+}
+
+/* Where a group would end first that no engine has yet. */
+static uint32_t engine_for(const list_dag *l, uint32_t t, double from) {
+  uint32_t best = LIST_NONE;
+  double least = INFINITY;
+  for (uint32_t p = 0; p < l->g.n_procs; p++) {
+    if (!pol_may_run(l->in, t, p)) continue;
+    double end = fmax(from, list_free_s(&l->plan, p)) + l->promised_s[p] +
+                 group_cost(l, l->in->dag->tasks[t].group, p);
+    if (end < least) least = end, best = p;
+  }
+  return best;
+}
+
 void list_dag_place(list_dag *l, uint32_t t, const double *oct, uint32_t only) {
   double from = inputs_there(l, t);
   uint32_t g = l->in->dag->tasks[t].group;
-  if (g != DAG_NO_GROUP && l->group_engine[g] != POL_ANY) only = l->group_engine[g];
+  bool opens = g != DAG_NO_GROUP && l->group_engine[g] == POL_ANY;
+  if (g != DAG_NO_GROUP && !opens) only = l->group_engine[g];
   if (only != LIST_NONE && !pol_may_run(l->in, t, only)) only = LIST_NONE;
+  if (opens && only == LIST_NONE && oct == NULL) only = engine_for(l, t, from);
   uint32_t engine = list_place(&l->plan, t, from, oct, only);
   l->timed[t] = true;
-  if (g != DAG_NO_GROUP) l->group_engine[g] = engine;
+  if (g == DAG_NO_GROUP) return;
+  l->group_engine[g] = engine;
+  if (opens) l->promised_s[engine] += group_cost(l, g, engine);
+  l->promised_s[engine] -= list_cost(&l->g, t, engine);
 }
 
 void list_dag_plan(list_dag *l, const uint32_t *order, size_t n, const double *oct,

@@ -5,7 +5,13 @@
  * task brings it. Transfers take no place on an engine: a load is timed when its first reader is
  * placed, on one DRAM link that moves loads one after the other in that order; a store or move ends
  * its uncontended time after its inputs. SRAM's size is not modelled: the machine's admission sees
- * to it. */
+ * to it.
+ *
+ * Groups. The first task of a group decides for all of it. Where it would end first says little:
+ * while loads are late all engines wait, and several groups would go to one. So it goes where the
+ * group would end first if nothing came between: to the engine of the least max(inputs there,
+ * free) + promised + the group's time, `promised` being what is left of the groups it has. With a
+ * look-ahead table (`oct`) the table decides, as for all tasks. */
 #ifndef LS_LIST_DAG_H
 #define LS_LIST_DAG_H
 
@@ -20,7 +26,9 @@ typedef struct list_dag {
   double link_free_s;
   uint32_t channels;
   uint32_t *group_engine, *stack;
-  bool *timed; /* by task */
+  double *group_s;    /* by group and column: all of its tasks, one after the other */
+  double *promised_s; /* by engine */
+  bool *timed;        /* by task */
 } list_dag;
 
 list_dag list_dag_new(const pol_input *in, arena *a);
