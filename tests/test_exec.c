@@ -274,6 +274,21 @@ START_TEST(sram__room_for_one_tile__loads_wait_for_the_compute) {
 }
 END_TEST
 
+/* A runs for 10 ms on a tile of 1 MB; B, next, has its tile of 0.4 MB and will write 0.4 MB, for
+ * which A's end makes room. So C's tile of 0.3 MB comes meanwhile: all three are 1.7 of 1.8 MB. */
+START_TEST(sram__room_that_the_running_task_gives_back__is_not_kept_free) {
+  platform p = fx_platform(&(fx_chip){.speed = 2e8, .sram_B = 1800000}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t x = fx_load(d, 1000), one = fx_load(d, 1);
+  fx_matmul(d, x, fx_weight(d, 1000, 1000), 1000, 1000, DAG_NO_GROUP);
+  fx_matmul(d, one, fx_weight(d, 400000, 1), 400000, 1, DAG_NO_GROUP);
+  fx_matmul(d, x, fx_weight(d, 300, 1000), 300, 1000, DAG_NO_GROUP);
+  timeline *tl = fx_run((fx_backend)_i, d, &p, "fit", 2, false, &mem);
+  ck_time(end_of(tl, 6), 1701001 / 1e9);
+  ck_time(tl->makespan_s, 1001000 / 1e9 + 10e-3 + 4e-3 + 3e-3);
+}
+END_TEST
+
 START_TEST(sram__smallest_feasible__runs_and_one_byte_less_is_refused) {
   dag *d = dag_new(&mem);
   uint32_t x = fx_load(d, 1000);
@@ -515,6 +530,7 @@ int main(void) {
   tcase_add_loop_test(t, prefetch__0__loads_and_computes_alternate, 0, n);
   tcase_add_loop_test(t, prefetch__2__only_the_last_compute_is_left_over, 0, n);
   tcase_add_loop_test(t, sram__room_for_one_tile__loads_wait_for_the_compute, 0, n);
+  tcase_add_loop_test(t, sram__room_that_the_running_task_gives_back__is_not_kept_free, 0, n);
   tcase_add_loop_test(t, sram__smallest_feasible__runs_and_one_byte_less_is_refused, 0, n);
   tcase_add_loop_test(t, serial__any_dag__makespan_is_the_sum_of_all_tasks, 0, n);
   tcase_add_loop_test(t, links__loads_and_stores_on_links_of_their_own__both_count_on_the_bus, 0,
