@@ -214,8 +214,10 @@ static int simulate(const job *j, verify *v, watch *w, arena *a, err *e) {
   *w = (watch){.c = j->c, .numeric = {.x = v->x}, .n_tasks = (uint32_t)j->dag->n_tasks};
   w->inner = exec_numeric_observer(&w->numeric);
   observer obs = {.self = w, .end = end, .buffer = buffer};
+  pol_host host = evaluate_host(j->c->number[CLI_SEARCH_BUDGET]);
   machine_options opt = {.prefetch = (uint32_t)j->c->number[CLI_PREFETCH],
-                         .seed = j->c->number[CLI_SEED]};
+                         .seed = j->c->number[CLI_SEED],
+                         .host = &host};
   if (exec_simgrid(j->dag, &j->plat, j->policy, &opt, &obs, a, e)) return e->status;
   if (w->numeric.fault.status == ERR_OK) return ERR_OK;
   return err_set(e, w->numeric.fault.status, "executing, at %.9g s: %s", w->numeric.fault_s,

@@ -37,11 +37,18 @@ typedef struct pol_schedule {
   bool *forced;      /* dynamic, by task: the machine took it itself */
 } pol_schedule;
 
+/* What happened to a task when a plan was simulated: `by` ended last of what had to end before it could start (an input, the
+ * task before it on its resource, one that made room or way for its load), or POL_NONE. */
+typedef struct pol_event {
+  double start_s, end_s;
+  uint32_t by;
+} pol_event;
+
 /* What a driver above the policies lends to one that searches. The policy asks; it never sees the executor. */
 typedef struct pol_host {
   void *self;
-  /* The makespan of the plan on `in`'s platform, simulated; INFINITY where it does not run. */
-  double (*makespan)(void *self, const pol_input *in, const pol_plan *plan);
+  /* The makespan of the plan on `in`'s platform, simulated; INFINITY where it does not run. `events`: by task, or NULL. */
+  double (*makespan)(void *self, const pol_input *in, const pol_plan *plan, pol_event *events);
   /* Runs the policy and turns what happened into a plan with an engine for every task; its makespan, or INFINITY. */
   double (*record)(void *self, const pol_input *in, const policy *p, pol_plan *plan);
   uint64_t budget; /* calls of either that `search` may make */

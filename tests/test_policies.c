@@ -169,7 +169,7 @@ static double exact_plan(small *s, pol_plan *plan) {
   pol_input in = input_of(s);
   in.host = &host;
   ck_assert_int_eq(pol_make_plan(pol_find("exact"), &in, plan, &mem, &e), ERR_OK);
-  return evaluate_plan(NULL, &in, plan);
+  return evaluate_plan(NULL, &in, plan, NULL);
 }
 
 START_TEST(exact__50_random_dags__proves_the_optimum_and_all_others_are_at_or_above_it) {
@@ -225,7 +225,7 @@ static double searched(small *s, uint64_t budget, uint64_t seed, pol_plan *plan)
   in.host = &host;
   in.seed = seed;
   ck_assert_int_eq(pol_make_plan(pol_find("search"), &in, plan, &mem, &e), ERR_OK);
-  return evaluate_plan(NULL, &in, plan);
+  return evaluate_plan(NULL, &in, plan, NULL);
 }
 
 START_TEST(search__random_dags__no_worse_than_any_static_policy_and_the_same_every_time) {
@@ -260,10 +260,10 @@ END_TEST
 
 static uint64_t evaluations;
 
-static double count(void *self, const pol_input *in, const pol_plan *plan) {
+static double count(void *self, const pol_input *in, const pol_plan *plan, pol_event *events) {
   (void)self;
   evaluations++;
-  return evaluate_plan(NULL, in, plan);
+  return evaluate_plan(NULL, in, plan, events);
 }
 
 static double count_record(void *self, const pol_input *in, const policy *p, pol_plan *plan) {

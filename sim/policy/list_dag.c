@@ -52,6 +52,7 @@ list_dag list_dag_new(const pol_input *in, arena *a) {
   for (size_t i = 0; i < in->plat->n_dmas; i++) l.channels += in->plat->dmas[i].channels;
   l.stack = ARENA_NEW(a, uint32_t, d->n_tasks + 1);
   l.timed = ARENA_NEW(a, bool, d->n_tasks);
+  l.fresh = ARENA_NEW(a, uint32_t, d->n_tasks + 1);
   l.group_engine = ARENA_NEW(a, uint32_t, d->n_groups + 1);
   for (uint32_t g = 0; g < d->n_groups; g++) l.group_engine[g] = POL_ANY;
   return l;
@@ -67,6 +68,7 @@ static void time_transfer(list_dag *l, uint32_t u, double from) {
   l->plan.start[u] = from;
   l->plan.finish[u] = from + alone_s;
   l->timed[u] = true;
+  l->fresh[l->n_fresh++] = u;
 }
 
 /* When the task's inputs are there; times the transfers that nobody needed before, depth first. */
@@ -108,19 +110,35 @@ static uint32_t engine_for(const list_dag *l, uint32_t t, double from) {
   return best;
 }
 
-void list_dag_place(list_dag *l, uint32_t t, const double *oct, uint32_t only) {
+list_choice list_dag_choose(list_dag *l, uint32_t t, const double *oct, uint32_t only) {
   double from = inputs_there(l, t);
   uint32_t g = l->in->dag->tasks[t].group;
   bool opens = g != DAG_NO_GROUP && l->group_engine[g] == POL_ANY;
   if (g != DAG_NO_GROUP && !opens) only = l->group_engine[g];
   if (only != LIST_NONE && !pol_may_run(l->in, t, only)) only = LIST_NONE;
   if (opens && only == LIST_NONE && oct == NULL) only = engine_for(l, t, from);
-  uint32_t engine = list_place(&l->plan, t, from, oct, only);
+  return list_choose(&l->plan, t, from, oct, only);
+}
+
+void list_dag_forget(list_dag *l, double link_free_s) {
+  while (l->n_fresh > 0) l->timed[l->fresh[--l->n_fresh]] = false;
+  l->link_free_s = link_free_s;
+}
+
+void list_dag_put(list_dag *l, uint32_t t, const list_choice *c) {
+  uint32_t g = l->in->dag->tasks[t].group;
+  list_put(&l->plan, t, c);
   l->timed[t] = true;
+  l->n_fresh = 0;
   if (g == DAG_NO_GROUP) return;
-  l->group_engine[g] = engine;
-  if (opens) l->promised_s[engine] += group_cost(l, g, engine);
-  l->promised_s[engine] -= list_cost(&l->g, t, engine);
+  if (l->group_engine[g] == POL_ANY) l->promised_s[c->proc] += group_cost(l, g, c->proc);
+  l->group_engine[g] = c->proc;
+  l->promised_s[c->proc] -= list_cost(&l->g, t, c->proc);
+}
+
+void list_dag_place(list_dag *l, uint32_t t, const double *oct, uint32_t only) {
+  list_choice c = list_dag_choose(l, t, oct, only);
+  list_dag_put(l, t, &c);
 }
 
 void list_dag_plan(list_dag *l, const uint32_t *order, size_t n, const double *oct,

@@ -29,6 +29,8 @@ typedef struct list_dag {
   double *group_s;    /* by group and column: all of its tasks, one after the other */
   double *promised_s; /* by engine */
   bool *timed;        /* by task */
+  uint32_t *fresh;    /* transfers timed since a task was last put */
+  size_t n_fresh;
 } list_dag;
 
 list_dag list_dag_new(const pol_input *in, arena *a);
@@ -37,14 +39,25 @@ static inline bool list_dag_is_compute(const pol_input *in, uint32_t t) {
   return op_kind_of((op)in->dag->tasks[t].op) == OP_COMPUTE;
 }
 
-/* Places a compute task, where its group is if it has one, else as list_place. `only` gives way to
- * both the group and reach. */
-void list_dag_place(list_dag *l, uint32_t t, const double *oct, uint32_t only);
+/* Where a compute task goes: where its group is if it has one, else as list_choose. `only` gives
+ * way to both the group and reach. Times the transfers before it, which list_dag_forget takes back
+ * (to the link as it was); list_dag_put places the task where it was chosen to go. */
+list_choice list_dag_choose(list_dag *l, uint32_t t, const double *oct, uint32_t only);
+void list_dag_forget(list_dag *l, double link_free_s);
+void list_dag_put(list_dag *l, uint32_t t, const list_choice *c);
+void list_dag_place(list_dag *l, uint32_t t, const double *oct, uint32_t only); /* both */
 
 /* The compute tasks of the order, placed one after the other, become the plan: each engine runs its
  * tasks by planned start (topological, as a task starts after its inputs end). `only`: by task, or
  * NULL. */
 void list_dag_plan(list_dag *l, const uint32_t *order, size_t n, const double *oct,
                    const uint32_t *only, pol_plan *plan);
+
+/* The same, but waits for loads are filled: where the next task of the order would leave its engine
+ * idle for its loads, the first of the LIST_WINDOW tasks behind it goes first whose inputs are
+ * placed and which would leave clearly less of that time idle. Changes `order` to what was taken.
+ */
+enum { LIST_WINDOW = 64 };
+void list_dag_fill(list_dag *l, uint32_t *order, size_t n, pol_plan *plan);
 
 #endif
