@@ -54,9 +54,9 @@ void list_dag_plan(list_dag *l, const uint32_t *order, size_t n, const double *o
                    const uint32_t *only, pol_plan *plan);
 
 /* The same, but waits for loads are filled: where the next task of the order would leave its engine
- * idle for its loads, the first of the LIST_WINDOW tasks behind it goes first whose inputs are
- * placed and which would leave clearly less of that time idle. Changes `order` to what was taken.
- */
+ * idle, that one of the LIST_WINDOW tasks behind it goes first whose inputs are placed and which
+ * leaves the same engine idle for least time, if that is clearly less. Changes `order` to what was
+ * taken. */
 enum { LIST_WINDOW = 64 };
 void list_dag_fill(list_dag *l, uint32_t *order, size_t n, pol_plan *plan);
 

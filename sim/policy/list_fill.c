@@ -2,7 +2,8 @@
 
 #include "sim/policy/list_dag.h"
 
-/* Idle time below this is not worth looking further, and a task may leave such a share of it. */
+/* Idle time below this is not worth looking further; a task that leaves more than this share of it
+ * does not come before its turn. */
 static const double LEAST_IDLE_s = 1e-6, STILL_IDLE = 0.8;
 
 static bool all_timed(const list_dag *l, uint32_t t) {
@@ -37,7 +38,7 @@ static size_t next_of(list_dag *l, const uint32_t *order, size_t i, size_t n, li
   double idle_s = idle_of(l, c);
   if (idle_s <= LEAST_IDLE_s || c->slot >= 0) return i;
   size_t best = i;
-  double least = 0.8 * idle_s;
+  double least = STILL_IDLE * idle_s;
   for (size_t k = i + 1; k < n && k < i + LIST_WINDOW; k++) {
     if (!may_go(l, order[k], c->proc) || !inputs_placed(l, order[k])) continue;
     list_dag_forget(l, link_s);
