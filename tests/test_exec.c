@@ -212,17 +212,17 @@ START_TEST(dma__two_channels__hide_setups) {
 }
 END_TEST
 
-/* So they do where a flow is somewhat shorter than a setup: six setups one after the other, and the
- * last flow of 80 us. Side by side it would be three rounds of 100 us and 2 * 80 us. */
-START_TEST(dma__two_channels_of_flows_just_shorter_than_setups__set_up_in_turn) {
-  ck_time(n_loads((fx_backend)_i, 2, 6, 80000), 6 * 1e-4 + 8e-5);
+/* Transfers that flow for less than their setup come so that one's flow follows the other's: the
+ * second begins one flow after the first, and both channels go round in a setup and a flow. */
+START_TEST(dma__two_channels_of_short_transfers__take_turns) {
+  double flow = 8e-5, makespan_s = n_loads((fx_backend)_i, 2, 6, 80000);
+  ck_assert_double_eq_tol(makespan_s, flow + 3 * (1e-4 + flow), flow / 100);
 }
 END_TEST
 
-/* Transfers shorter than half their setup are set up together: both set up, then share the link for
- * 20 us; three rounds. */
-START_TEST(dma__two_channels_of_short_transfers__set_up_together) {
-  ck_time(n_loads((fx_backend)_i, 2, 6, 10000), 3 * (1e-4 + 2e-5));
+START_TEST(dma__two_channels_of_much_shorter_transfers__take_turns) {
+  double flow = 1e-5, makespan_s = n_loads((fx_backend)_i, 2, 6, 10000);
+  ck_assert_double_eq_tol(makespan_s, flow + 3 * (1e-4 + flow), flow / 100);
 }
 END_TEST
 
@@ -524,8 +524,8 @@ int main(void) {
   tcase_add_loop_test(t, links__port_against_bus__the_narrower_share_counts, 0, n);
   tcase_add_loop_test(t, dma__one_channel__pays_every_setup, 0, n);
   tcase_add_loop_test(t, dma__two_channels__hide_setups, 0, n);
-  tcase_add_loop_test(t, dma__two_channels_of_flows_just_shorter_than_setups__set_up_in_turn, 0, n);
-  tcase_add_loop_test(t, dma__two_channels_of_short_transfers__set_up_together, 0, n);
+  tcase_add_loop_test(t, dma__two_channels_of_short_transfers__take_turns, 0, n);
+  tcase_add_loop_test(t, dma__two_channels_of_much_shorter_transfers__take_turns, 0, n);
   tcase_add_loop_test(t, dma__two_channels_out_of_step__hide_setups, 0, n);
   tcase_add_loop_test(t, prefetch__0__loads_and_computes_alternate, 0, n);
   tcase_add_loop_test(t, prefetch__2__only_the_last_compute_is_left_over, 0, n);
