@@ -157,7 +157,7 @@ START_TEST(heft__simulated__no_worse_than_the_plans_of_others_or_close_to_the_bo
   ck_assert_double_le(is, evaluate_plan(NULL, &alone, &unseen, NULL) * (1 + 1e-9));
   const char *const other[] = {"prio", "peft", "dmda", "eager", "heads", "lws"};
   for (size_t i = 0; i < sizeof other / sizeof *other; i++)
-    ck_assert_msg(is <= fmax(other_s(other[i], &in), b.lower_s * 1.005) * (1 + 1e-9), "%s: %g < %g",
+    ck_assert_msg(is <= fmax(other_s(other[i], &in), b.lower_s * 1.02) * (1 + 1e-9), "%s: %g < %g",
                   other[i], other_s(other[i], &in), is);
 }
 END_TEST
@@ -179,7 +179,7 @@ static double count_record(void *self, const pol_input *in, const policy *p, pol
 /* One task a group of 100 loads: few simulations of many tasks, none of too many. */
 START_TEST(heft__many_tasks__simulates_less) {
   const uint32_t n_tasks[] = {2000, 20000, 40000};
-  const uint64_t most[] = {(1 << 16) / 2000 + (1 << 14) / 2000, 3, 0};
+  const uint64_t most[] = {(1 << 16) / 2000 + (1 << 13) / 2000, 3, 0};
   for (size_t k = 0; k < 3; k++) {
     platform p = fx_platform(&(fx_chip){.engines = 2, .speed = 1e6}, &mem);
     dag *d = dag_new(&mem);

@@ -7,9 +7,9 @@
  * plans that it takes for equal one may be half as fast as another, and a little more bandwidth may
  * get the worse one. So where somebody simulates (pol_host), heft looks. Unless its plan is within
  * CLOSE of the lower bound, others are simulated, too, until one is: the same placement in the
- * program's order, which suits SRAM; waits for loads filled (list_dag_fill); what other policies
- * do. The best is taken, and a few steps further (search.h), from which no chance is expected:
- * --seed has no part in it. What that costs is limited in simulated tasks, so that it is the same
+ * program's order, which suits SRAM; waits for loads filled (list_dag_fill); and while none is
+ * within FAR of it, what other policies do. The best is taken, and a few steps further (search.h);
+ * --seed has no part in them. What that costs is limited in simulated tasks, so that it is the same
  * everywhere; of a DAG with more than half of PLANS tasks, the plan by rank is taken unseen. */
 #include <math.h>
 
@@ -17,8 +17,8 @@
 
 extern const policy policy_prio, policy_peft, policy_dmda, policy_eager, policy_heads, policy_lws;
 
-static const double CLOSE = 5e-3;
-enum { PLANS = 1 << 16, STEPS = 1 << 14 }; /* tasks simulated for plans, and for steps */
+static const double CLOSE = 5e-3, FAR = 2e-2;
+enum { PLANS = 1 << 16, STEPS = 1 << 13 }; /* tasks simulated for plans, and for steps */
 
 typedef struct way {
   bool by_rank, fill;
@@ -45,15 +45,16 @@ static void plan_way(const pol_input *in, way w, pol_plan *plan) {
   arena_free(&scratch);
 }
 
-/* May another plan be simulated? The other policies' are, in the order in which they help most. */
-static bool go_on(const search *s) {
-  return !search_close(s, CLOSE) && (s->done + 1) * s->in->dag->n_tasks <= PLANS;
+/* May another plan be simulated? */
+static bool go_on(const search *s, double close) {
+  return !search_close(s, close) && (s->done + 1) * s->in->dag->n_tasks <= PLANS;
 }
 
+/* In the order in which they help most. */
 static int look_at_others(search *s, pol_plan *spare, err *e) {
   const policy *const other[] = {&policy_prio,  &policy_peft,  &policy_dmda,
                                  &policy_eager, &policy_heads, &policy_lws};
-  for (size_t i = 0; i < sizeof other / sizeof *other && go_on(s); i++) {
+  for (size_t i = 0; i < sizeof other / sizeof *other && go_on(s, FAR); i++) {
     pol_plan plan = *spare;
     if (other[i]->pick == NULL) {
       if (pol_make_plan(other[i], s->in, &plan, s->mem, e)) return e->status;
@@ -73,7 +74,7 @@ static int look(const pol_input *in, pol_plan *plan, err *e) {
   s.quiet = true;
   s.rand = (pol_rand){0};
   search_from(&s, plan);
-  for (size_t i = 1; i < WAYS_COUNT && go_on(&s); i++) {
+  for (size_t i = 1; i < WAYS_COUNT && go_on(&s, CLOSE); i++) {
     plan_way(in, WAYS[i], plan);
     search_from(&s, plan);
   }
