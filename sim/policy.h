@@ -73,6 +73,7 @@ struct pol_plan {
   size_t n_order;
   uint32_t *engine; /* by task id; POL_ANY for transfers, and for what is decided at run time */
   bool serial;      /* one thing at a time: a task starts when the one before it in the full order has ended */
+  const policy *instead; /* not NULL: better still is what this policy does, which then plans and decides */
 };
 
 struct policy {
@@ -95,10 +96,14 @@ const policy *pol_replay_of(const pol_schedule *s);
 /* Runs as `p` does and writes down what happens. Lives as long as `a`. `in->recorder` must be the recorder when its policy runs. */
 typedef struct pol_recorder {
   const policy *p;
+  const char *name; /* NULL: p's; else whose the schedule is said to be */
   pol_schedule *out;
   arena *mem;
 } pol_recorder;
 const policy *pol_recording_of(const policy *p);
+
+/* The policy that a plan names instead of the one that made it; recorded, if that one was, under the name of that one. */
+const policy *pol_instead(const pol_input *in, const policy *p);
 
 /* NULL where there is none of that name. */
 const policy *pol_find(const char *name);

@@ -2,8 +2,8 @@
  * the other policies do (the dynamic ones as they happen, as plans) and of the program order on
  * their engines, heft first, and goes on from there by simulated annealing (search.h). Each
  * evaluation is a simulation, also those that another policy asks for; without a host it is heft.
- * The result is never worse than the best start, and stops at the lower bound, where nothing is
- * left to win. */
+ * It stops at the lower bound, where nothing is left to win. The result is never worse than the
+ * best start: where a dynamic policy is, as it happens, still better than all plans, that is it. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,8 +37,14 @@ static bool starts(const policy *p) {
   return true;
 }
 
+/* The best start that decides while it runs, as it happened. */
+typedef struct dynamic_start {
+  const policy *p;
+  double makespan_s;
+} dynamic_start;
+
 /* The policy's schedule, and the program order on its engines where it is a static one. */
-static int start_from(search *s, const policy *p, err *e) {
+static int start_from(search *s, const policy *p, dynamic_start *best, err *e) {
   const pol_host counting = {
       .self = s, .makespan = count_plan, .record = count_record, .budget = s->budget};
   pol_input in = *s->in;
@@ -46,8 +52,10 @@ static int start_from(search *s, const policy *p, err *e) {
   in.host = &counting;
   if (p->pick == NULL) {
     if (pol_make_plan(p, &in, &plan, s->mem, e)) return e->status;
-  } else if (!(count_record(s, s->in, p, &plan) < INFINITY)) {
-    return ERR_OK;
+  } else {
+    double makespan_s = count_record(s, s->in, p, &plan);
+    if (makespan_s < best->makespan_s) *best = (dynamic_start){p, makespan_s};
+    if (!(makespan_s < INFINITY)) return ERR_OK;
   }
   if (s->done < s->budget) search_from(s, &plan);
   if (p->pick != NULL || s->done >= s->budget) return ERR_OK;
@@ -58,10 +66,10 @@ static int start_from(search *s, const policy *p, err *e) {
   return ERR_OK;
 }
 
-static int start(search *s, err *e) {
-  if (start_from(s, &policy_heft, e)) return e->status;
+static int start(search *s, dynamic_start *best, err *e) {
+  if (start_from(s, &policy_heft, best, e)) return e->status;
   for (size_t i = 0; i < pol_count() && s->done < s->budget; i++)
-    if (starts(pol_at(i)) && pol_at(i) != &policy_heft && start_from(s, pol_at(i), e))
+    if (starts(pol_at(i)) && pol_at(i) != &policy_heft && start_from(s, pol_at(i), best, e))
       return e->status;
   return ERR_OK;
 }
@@ -71,13 +79,16 @@ static int plan_search(const pol_input *in, pol_plan *plan, arena *a, err *e) {
   if (plan->n_order == 0) return ERR_OK;
   arena scratch = {0};
   search s = search_new(in, in->host, in->host->budget, plan->n_order, &scratch);
-  if (start(&s, e) == ERR_OK && s.best.makespan_s < INFINITY) {
-    double start_s = s.best.makespan_s;
+  dynamic_start best = {NULL, INFINITY};
+  if (start(&s, &best, e) == ERR_OK && s.best.makespan_s < INFINITY) {
+    double start_s = fmin(s.best.makespan_s, best.makespan_s);
     search_anneal(&s, HOT, 1e-9);
     search_result(&s, plan);
+    double found_s = s.best.makespan_s;
+    if (best.makespan_s < found_s) plan->instead = best.p, found_s = best.makespan_s;
     char text[200];
     snprintf(text, sizeof text, "search: %.6g s after %llu evaluations, from %.6g s (bound %.6g s)",
-             s.best.makespan_s, (unsigned long long)s.done, start_s, s.bound_s);
+             found_s, (unsigned long long)s.done, start_s, s.bound_s);
     if (in->host->say != NULL) in->host->say(in->host->self, text);
     arena_free(&scratch);
     return ERR_OK;
