@@ -45,44 +45,63 @@ typedef struct stretch {
   double r, p, q;
 } stretch;
 
-static int by_r(const void *a, const void *b) {
-  const stretch *x = a, *y = b;
-  return (x->r > y->r) - (x->r < y->r);
+/* Sorts by r and keeps the order of those that are equal; what is sorted is left alone. A merge
+ * sort of our own, as qsort's calls cost more than all the rest here. */
+static void sort_by_r(stretch *s, size_t n, stretch *spare) {
+  if (n <= 8) {
+    for (size_t i = 1; i < n; i++) {
+      stretch x = s[i];
+      size_t k = i;
+      for (; k > 0 && s[k - 1].r > x.r; k--) s[k] = s[k - 1];
+      s[k] = x;
+    }
+    return;
+  }
+  size_t half = n / 2;
+  sort_by_r(s, half, spare);
+  sort_by_r(s + half, n - half, spare);
+  if (s[half - 1].r <= s[half].r) return;
+  memcpy(spare, s, half * sizeof *s);
+  for (size_t i = 0, k = half, to = 0; i < half; to++)
+    s[to] = k < n && s[k].r < spare[i].r ? s[k++] : spare[i++];
 }
 
 /* A heap of stretches, the largest q on top: ties do not matter to the result. */
-static void sift_down(stretch **heap, size_t n, size_t i) {
+typedef struct waiting {
+  double q;
+  stretch *of;
+} waiting;
+
+static void sift_down(waiting *heap, size_t n, size_t i) {
+  waiting x = heap[i];
   for (size_t k = 2 * i + 1; k < n; i = k, k = 2 * i + 1) {
-    if (k + 1 < n && heap[k + 1]->q > heap[k]->q) k++;
-    if (heap[i]->q >= heap[k]->q) return;
-    stretch *x = heap[i];
+    k += k + 1 < n && heap[k + 1].q > heap[k].q;
+    if (x.q >= heap[k].q) break;
     heap[i] = heap[k];
-    heap[k] = x;
   }
+  heap[i] = x;
 }
 
-static void sift_up(stretch **heap, size_t i) {
-  for (size_t up; i > 0 && heap[up = (i - 1) / 2]->q < heap[i]->q; i = up) {
-    stretch *x = heap[i];
-    heap[i] = heap[up];
-    heap[up] = x;
-  }
+static void sift_up(waiting *heap, size_t i) {
+  waiting x = heap[i];
+  for (size_t up; i > 0 && heap[up = (i - 1) / 2].q < x.q; i = up) heap[i] = heap[up];
+  heap[i] = x;
 }
 
 /* max over sets S of (min r + sum p + min q): the end of Jackson's preemptive schedule, which
- * always serves the largest q (Carlier 1982). Sorts and uses up the stretches. */
-static double around(stretch *s, size_t n, arena *a) {
-  stretch **heap = ARENA_NEW(a, stretch *, n);
+ * always serves the largest q (Carlier 1982). Sorts and uses up the stretches; `spare` and `heap`
+ * have room for n. */
+static double around(stretch *s, size_t n, stretch *spare, waiting *heap) {
   size_t n_heap = 0, next = 0;
   double t = 0, end = 0;
-  qsort(s, n, sizeof *s, by_r);
+  sort_by_r(s, n, spare);
   while (next < n || n_heap > 0) {
     if (n_heap == 0) t = fmax(t, s[next].r);
     for (; next < n && s[next].r <= t; next++) {
-      heap[n_heap] = &s[next];
+      heap[n_heap] = (waiting){.q = s[next].q, .of = &s[next]};
       sift_up(heap, n_heap++);
     }
-    stretch *x = heap[0];
+    stretch *x = heap[0].of;
     double until = next < n ? s[next].r : INFINITY;
     if (t + x->p > until) { /* somebody comes before it is done */
       x->p -= until - t;
@@ -175,14 +194,17 @@ static void make_around(work *w, size_t n_resources, const double *head, const d
   for (size_t i = 0; i < w->n_uses; i++) first[w->uses[i].resource + 1]++;
   for (size_t r = 0; r < n_resources; r++) first[r + 1] += first[r];
   stretch *s = ARENA_NEW(&w->mem, stretch, w->n_uses);
-  size_t *at = ARENA_NEW(&w->mem, size_t, n_resources);
+  size_t *at = ARENA_NEW(&w->mem, size_t, n_resources), most = 0;
   for (size_t i = 0; i < w->n_uses; i++) {
     const use *u = &w->uses[i];
     s[first[u->resource] + at[u->resource]++] =
         (stretch){.r = head[u->task] + u->lead_s, .p = u->p_s, .q = tail[u->task]};
   }
+  for (size_t r = 0; r < n_resources; r++) most = at[r] > most ? at[r] : most;
+  stretch *spare = ARENA_NEW(&w->mem, stretch, most / 2);
+  waiting *heap = ARENA_NEW(&w->mem, waiting, most);
   for (size_t r = 0; r < n_resources; r++)
-    around_s[r] = around(s + first[r], first[r + 1] - first[r], &w->mem);
+    around_s[r] = around(s + first[r], first[r + 1] - first[r], spare, heap);
 }
 
 /* Heads and tails: the longest chains of best times before a task and after it. */
@@ -218,6 +240,8 @@ bounds est_bounds(const platform *p, const dag *d, arena *a) {
   size_t n = LINKS + p->n_links;
   work w = {.p = p, .d = d, .alike = est_engines_alike(p)};
   w.must = mandatory_links(p, &w.mem);
+  w.cap_uses = 3 * d->n_tasks; /* most tasks use an engine or a channel, and two links at most */
+  w.uses = ARENA_NEW(&w.mem, use, w.cap_uses);
   w.area_s = ARENA_NEW(&w.mem, double, n);
   double *head = ARENA_NEW(&w.mem, double, d->n_tasks),
          *tail = ARENA_NEW(&w.mem, double, d->n_tasks);
