@@ -101,8 +101,9 @@ static int simulate(const cli *c, const compare_run *r, out *result, arena *a, e
   bounds b = est_bounds(&p, d, a);
   timeline *tl = tl_new(d, &p, pol.name, true, a);
   observer watch = tl_observer(tl);
-  machine_options opt = {.prefetch = (uint32_t)c->number[CLI_PREFETCH],
-                         .seed = c->number[CLI_SEED]};
+  pol_host host = evaluate_host(c->number[CLI_SEARCH_BUDGET]);
+  machine_options opt = {
+      .prefetch = (uint32_t)c->number[CLI_PREFETCH], .seed = c->number[CLI_SEED], .host = &host};
   tl->prefetch = opt.prefetch;
   tl->seed = opt.seed;
   if (cmd_policy_ready(&pol, d, &p, &opt, a, e) ||

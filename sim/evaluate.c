@@ -3,20 +3,37 @@
 #include <math.h>
 #include <string.h>
 
+typedef struct watch {
+  double makespan_s;
+  pol_event *events; /* or NULL */
+} watch;
+
+static void on_start(void *self, double t, uint32_t task, uint32_t resource, const obs_why *why) {
+  (void)resource;
+  const double when[] = {why->free_s, why->ready_s, why->room_s, why->gate_s};
+  const uint32_t who[] = {why->free_by, why->ready_by, why->room_by, why->gate_by};
+  size_t last = 0;
+  for (size_t i = 1; i < sizeof when / sizeof *when; i++)
+    if (when[i] > when[last]) last = i;
+  ((watch *)self)->events[task] = (pol_event){.start_s = t, .by = who[last]};
+}
+
 static void on_end(void *self, double t, uint32_t task, uint32_t resource) {
-  (void)task, (void)resource;
-  double *makespan_s = self;
-  if (t > *makespan_s) *makespan_s = t;
+  (void)resource;
+  watch *w = self;
+  if (t > w->makespan_s) w->makespan_s = t;
+  if (w->events != NULL) w->events[task].end_s = t;
 }
 
-static double simulate(const pol_input *in, const policy *p, const machine_options *opt, arena *a) {
-  double makespan_s = 0;
+static double simulate(const pol_input *in, const policy *p, const machine_options *opt,
+                       pol_event *events, arena *a) {
+  watch w = {.events = events};
   err *e = ARENA_NEW(a, err, 1);
-  observer watch = {.self = &makespan_s, .end = on_end};
-  return exec_fluid(in->dag, in->plat, p, opt, &watch, a, e) == ERR_OK ? makespan_s : INFINITY;
+  observer obs = {.self = &w, .start = events == NULL ? NULL : on_start, .end = on_end};
+  return exec_fluid(in->dag, in->plat, p, opt, &obs, a, e) == ERR_OK ? w.makespan_s : INFINITY;
 }
 
-double evaluate_plan(void *self, const pol_input *in, const pol_plan *plan) {
+double evaluate_plan(void *self, const pol_input *in, const pol_plan *plan, pol_event *events) {
   (void)self;
   arena scratch = {0};
   pol_schedule s = {.order = plan->order,
@@ -24,7 +41,7 @@ double evaluate_plan(void *self, const pol_input *in, const pol_plan *plan) {
                     .engine = plan->engine,
                     .serial = plan->serial};
   machine_options opt = {.prefetch = in->prefetch, .seed = in->seed, .given = &s};
-  double makespan_s = simulate(in, pol_replay_of(&s), &opt, &scratch);
+  double makespan_s = simulate(in, pol_replay_of(&s), &opt, events, &scratch);
   arena_free(&scratch);
   return makespan_s;
 }
@@ -35,7 +52,7 @@ double evaluate_record(void *self, const pol_input *in, const policy *p, pol_pla
   pol_schedule s = {0};
   pol_recorder r = {.p = p, .out = &s, .mem = &scratch};
   machine_options opt = {.prefetch = in->prefetch, .seed = in->seed, .recorder = &r};
-  double makespan_s = simulate(in, pol_recording_of(p), &opt, &scratch);
+  double makespan_s = simulate(in, pol_recording_of(p), &opt, NULL, &scratch);
   if (makespan_s < INFINITY) {
     memcpy(plan->order, s.order, s.n_order * sizeof *s.order);
     memcpy(plan->engine, s.engine, in->dag->n_tasks * sizeof *s.engine);

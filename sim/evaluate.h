@@ -6,7 +6,7 @@
 
 #include "sim/exec.h"
 
-double evaluate_plan(void *self, const pol_input *in, const pol_plan *plan);
+double evaluate_plan(void *self, const pol_input *in, const pol_plan *plan, pol_event *events);
 double evaluate_record(void *self, const pol_input *in, const policy *p, pol_plan *plan);
 
 /* A host with both; its caller adds progress and say. */

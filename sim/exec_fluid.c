@@ -19,6 +19,7 @@ enum { STREAMS = 2 };
 typedef struct lane {
   bool busy;
   double arithmetic_s; /* when the arithmetic ends */
+  double turn_s;       /* when the channel's turn ends; INFINITY: with its setup */
   stream stream[STREAMS];
 } lane;
 
@@ -36,9 +37,10 @@ typedef struct fluid {
 static void begin(fluid *f, uint32_t r) {
   const machine_job *j = machine_job_of(f->m, r);
   lane *l = &f->lane[r];
-  *l = (lane){.busy = j != NULL};
+  *l = (lane){.busy = j != NULL, .turn_s = INFINITY};
   if (j == NULL) return;
   const est_parts *x = &j->parts;
+  if (j->turn_s > 0 && j->turn_s < x->lead_s + x->latency_s) l->turn_s = f->now + j->turn_s;
   l->arithmetic_s = f->now + x->lead_s + x->matrix_s + x->vector_s;
   l->stream[0] = (stream){LEAD, f->now + (x->lead_s + x->latency_s), 0, 0, x->route};
   if (x->route2 != NULL)
@@ -121,6 +123,11 @@ static void advance_stream(fluid *f, uint32_t r, int which) {
 static void advance(fluid *f, uint32_t r) {
   lane *l = &f->lane[r];
   bool over = true;
+  if (l->turn_s <= f->now) {
+    l->turn_s = INFINITY;
+    machine_turn(f->m, r, f->now);
+    for (uint32_t w = machine_wake(f->m); w != OBS_NONE; w = machine_wake(f->m)) begin(f, w);
+  }
   for (int k = 0; k < STREAMS; k++) {
     advance_stream(f, r, k);
     over = over && l->stream[k].at == OVER;
@@ -143,6 +150,7 @@ static double next_step(const fluid *f) {
       if (s->at == LEAD) dt = fmin(dt, fmax(0, s->until_s - f->now));
       over = over && s->at == OVER;
     }
+    dt = fmin(dt, fmax(0, l->turn_s - f->now));
     if (l->busy && over) dt = fmin(dt, fmax(0, l->arithmetic_s - f->now));
   }
   return dt;
@@ -161,6 +169,7 @@ static void pass(fluid *f, double dt) {
   }
   for (size_t r = 0; r < f->n; r++) {
     lane *l = &f->lane[r];
+    if (l->turn_s - f->now <= dt) l->turn_s = then;
     if (l->arithmetic_s - f->now <= dt) l->arithmetic_s = fmin(l->arithmetic_s, then);
   }
   f->now = then;

@@ -266,7 +266,15 @@ static void second_actor(int argc, char **argv) {
 
 static void play_transfer(uint32_t r, const machine_job *j) {
   const est_parts *x = &j->parts;
-  if (x->lead_s + x->latency_s > 0) sg_actor_sleep_for(x->lead_s + x->latency_s);
+  double before_s = x->lead_s + x->latency_s;
+  if (j->turn_s > 0 && j->turn_s < before_s) {
+    sg_actor_sleep_for(j->turn_s);
+    before_s -= j->turn_s;
+    catch_up(simgrid_get_clock());
+    machine_turn(sim.m, r, simgrid_get_clock());
+    wake_all();
+  }
+  if (before_s > 0) sg_actor_sleep_for(before_s);
   if (x->route != NULL) flow(r, j, 0, (double)x->flow_B, true);
 }
 

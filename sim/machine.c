@@ -1,3 +1,4 @@
+#include <math.h>
 #include "sim/machine.h"
 
 #include <assert.h>
@@ -42,6 +43,17 @@ static uint32_t heap_pop(heap *h) {
 
 /* ---- starting ------------------------------------------------------------------------------- */
 
+/* A turn is a bit shorter than the flow, so that the next flow's begin and this one's end are not at
+ * one instant, which each backend would take in its own order. */
+static const double TURN = 1 - 1.0 / 1024;
+
+/* How long the other channels begin nothing (machine.h). */
+static double turn_of(const machine *m, uint32_t r, const est_parts *x) {
+  if (r < m->plat->n_engines || m->serial || x->route == NULL) return 0;
+  double before_s = x->lead_s + x->latency_s, flow_s = x->alone_s - before_s;
+  return flow_s < before_s ? flow_s * TURN : before_s;
+}
+
 static void start(machine *m, uint32_t t, uint32_t r) {
   m_resource *res = &m->resource[r];
   m_task *x = &m->task[t];
@@ -67,9 +79,8 @@ static void start(machine *m, uint32_t t, uint32_t r) {
              : kind_of(m, t) == OP_STORE ? dram
                                          : plat_host_sram(m->plat, j->parts.sram2);
   }
-  double before_s = j->parts.lead_s + j->parts.latency_s;
-  res->sets_up = r >= m->plat->n_engines && j->parts.route != NULL && !m->serial &&
-                 j->parts.alone_s - before_s > before_s;
+  j->turn_s = turn_of(m, r, &j->parts);
+  res->has_turn = j->turn_s > 0;
   if (m->obs.start != NULL) m->obs.start(m->obs.self, m->now, t, r, &x->why);
   if (r != m->self) m->wake[m->n_wake++] = r;
 }
@@ -282,10 +293,10 @@ static bool start_transfer(machine *m, uint32_t channel) {
   }
 }
 
-/* True while a channel of that DMA sets up a transfer that others wait for. */
-static bool sets_up(const machine *m, uint32_t dma) {
+/* True while a channel of that DMA has its turn. */
+static bool has_turn(const machine *m, uint32_t dma) {
   for (uint32_t r = (uint32_t)m->plat->n_engines; r < m->n_resources; r++)
-    if (m->resource[r].dma == dma && m->resource[r].running && m->resource[r].sets_up) return true;
+    if (m->resource[r].dma == dma && m->resource[r].running && m->resource[r].has_turn) return true;
   return false;
 }
 
@@ -294,16 +305,15 @@ static void try_dma(machine *m) {
   m->any_blocked = false;
   for (uint32_t r = (uint32_t)m->plat->n_engines; r < m->n_resources && m->queued > 0; r++) {
     m_resource *res = &m->resource[r];
-    if (res->running || sets_up(m, res->dma)) continue;
+    if (res->running || has_turn(m, res->dma)) continue;
     if (!start_transfer(m, r)) return;
   }
 }
 
-/* The channel's transfer flows: those of its DMA that waited for that may go on. */
-static void set_up(machine *m, uint32_t channel, double now) {
+void machine_turn(machine *m, uint32_t channel, double now) {
   m_resource *res = &m->resource[channel];
-  if (!res->sets_up) return;
-  res->sets_up = false;
+  if (!res->has_turn) return;
+  res->has_turn = false;
   if (m->queued == 0) return;
   m->now = now;
   m->self = channel;
@@ -426,7 +436,7 @@ void machine_flow(machine *m, uint32_t resource, int which, double now, bool beg
   if (m->obs.flow != NULL)
     m->obs.flow(m->obs.self, now, j->task, resource, which == 0 ? x->route : x->route2,
                 which == 0 ? x->flow_B : x->flow2_B, begins);
-  if (begins && which == 0 && resource >= m->plat->n_engines) set_up(m, resource, now);
+  if (begins && which == 0 && resource >= m->plat->n_engines) machine_turn(m, resource, now);
 }
 
 void machine_end(machine *m, uint32_t resource, double now) {

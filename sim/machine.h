@@ -26,10 +26,11 @@
  * load or store goes before a move while none uses the DRAM: else channels that loaded side by side
  * would move side by side, and the DRAM stand still meanwhile.
  *
- * While a channel sets up a transfer that will flow longer than that takes, the others of its DMA
- * begin nothing: else transfers of one length, begun together, would end together and be set up
- * together, again and again, and the link stand still meanwhile. The DRAM moves just as much in the
- * end, as the first flow has the link to itself.
+ * Turns. A transfer sets up for B, latency included, and flows for F if it is alone. When a channel
+ * has begun one, the others of its DMA begin nothing for min(B, F): else transfers of one length,
+ * begun together, would end together and be set up together, again and again, and the link stand
+ * still meanwhile. So the next one's flow begins when this one's could have ended, or, where flows
+ * are longer than setups, it is set up while this one flows.
  *
  * SRAM. A buffer is taken when its first writer starts and given back when the last task that reads
  * or writes it has ended; tensors that ops write over one another are one buffer (dag_room.h). Admission is the banker's rule on the full order, for each SRAM by
@@ -75,6 +76,7 @@ typedef struct machine_options {
 typedef struct machine_job {
   uint32_t task;
   est_parts parts;
+  double turn_s; /* after it the backend calls machine_turn, if that is before the flow begins */
   uint32_t src, src2, dst; /* host ids of the flows */
 } machine_job;
 
@@ -93,6 +95,10 @@ uint32_t machine_wake(machine *m);
 
 /* The resource's present job, or NULL where it is idle. */
 const machine_job *machine_job_of(const machine *m, uint32_t resource);
+
+/* The channel's turn is over; so it is when the flow begins. Afterwards the backend serves
+ * machine_wake. */
+void machine_turn(machine *m, uint32_t channel, double now);
 
 /* After machine_flow the backend serves machine_wake too.
  * The flow of the resource's job (which = 0) or its second one (1) begins or ends; its job ends (all that this allows is started at `now`, also

@@ -216,6 +216,10 @@ int machine_new(machine **out_m, const dag *d, const platform *p, const policy *
                   .recorder = opt->recorder};
   pol_plan plan;
   if (pol_make_plan(pol, &in, &plan, a, e)) return e->status;
+  if (plan.instead != NULL) {
+    pol = m->policy = pol_instead(&in, plan.instead);
+    if (pol_make_plan(pol, &in, &plan, a, e)) return e->status;
+  }
   m->serial = plan.serial;
   if (make_order(m, &plan, a, e)) return e->status;
   if (check_dram(d, p, e)) return e->status;

@@ -84,8 +84,22 @@ static uint64_t untaken_B(machine *m, uint32_t t, uint32_t s) {
   return bytes;
 }
 
+/* Bytes of an SRAM that the end of what the resource runs gives back. */
+static uint64_t freed_B(machine *m, const m_resource *res, uint32_t s) {
+  if (!res->running) return 0;
+  const dag_task *task = &m->dag->tasks[res->job.task];
+  const dag_view *v = dag_reads(m->dag, task);
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < (uint32_t)task->n_reads + task->n_writes; i++) {
+    const m_buffer *b = buffer_of(m, &v[i]);
+    if (b->plan.sram == s && b->taken && b->plan.users == 1) bytes += b->plan.bytes;
+  }
+  return bytes;
+}
+
 /* True where a load or move that is ahead of its place would take the room that an engine's next
- * task, which stands before it in the order, will need for what it writes. */
+ * task, which stands before it in the order, will need for what it writes, beyond what the task
+ * gives back that the engine runs until then. */
 static bool takes_reserved(machine *m, uint32_t t) {
   uint32_t place = m->order.pos[t];
   if (m->task[t].kind == OP_COMPUTE || m->task[t].to == DAG_DRAM || place <= m->frontier)
@@ -97,7 +111,10 @@ static bool takes_reserved(machine *m, uint32_t t) {
     const m_resource *res = &m->resource[e];
     if (res->head == res->n_queue) continue;
     uint32_t next = res->queue[res->head];
-    if (m->task[next].wait == 0 && m->order.pos[next] < place) room -= (double)untaken_B(m, next, s);
+    if (m->task[next].wait > 0 || m->order.pos[next] >= place) continue;
+    uint64_t need_B = untaken_B(m, next, s);
+    uint64_t back_B = need_B == 0 ? 0 : freed_B(m, res, s);
+    if (need_B > back_B) room -= (double)(need_B - back_B);
     if (room < 0) return true;
   }
   return false;

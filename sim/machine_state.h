@@ -44,7 +44,7 @@ typedef struct m_resource {
   double free_s;
   uint32_t free_by;
   uint32_t dma;    /* channel: its DMA */
-  bool sets_up;    /* channel: its transfer does not flow yet, and others wait until it does */
+  bool has_turn;   /* channel: the others begin nothing */
   uint32_t *queue; /* engine: queue[head ..] are to run, those before scan had their loads let go */
   size_t n_queue, cap_queue, head, scan;
   uint64_t ahead_B; /* sum over the tasks from head on */

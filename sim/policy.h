@@ -37,11 +37,18 @@ typedef struct pol_schedule {
   bool *forced;      /* dynamic, by task: the machine took it itself */
 } pol_schedule;
 
+/* What happened to a task when a plan was simulated: `by` ended last of what had to end before it could start (an input, the
+ * task before it on its resource, one that made room or way for its load), or POL_NONE. */
+typedef struct pol_event {
+  double start_s, end_s;
+  uint32_t by;
+} pol_event;
+
 /* What a driver above the policies lends to one that searches. The policy asks; it never sees the executor. */
 typedef struct pol_host {
   void *self;
-  /* The makespan of the plan on `in`'s platform, simulated; INFINITY where it does not run. */
-  double (*makespan)(void *self, const pol_input *in, const pol_plan *plan);
+  /* The makespan of the plan on `in`'s platform, simulated; INFINITY where it does not run. `events`: by task, or NULL. */
+  double (*makespan)(void *self, const pol_input *in, const pol_plan *plan, pol_event *events);
   /* Runs the policy and turns what happened into a plan with an engine for every task; its makespan, or INFINITY. */
   double (*record)(void *self, const pol_input *in, const policy *p, pol_plan *plan);
   uint64_t budget; /* calls of either that `search` may make */
@@ -66,6 +73,7 @@ struct pol_plan {
   size_t n_order;
   uint32_t *engine; /* by task id; POL_ANY for transfers, and for what is decided at run time */
   bool serial;      /* one thing at a time: a task starts when the one before it in the full order has ended */
+  const policy *instead; /* not NULL: better still is what this policy does, which then plans and decides */
 };
 
 struct policy {
@@ -88,10 +96,14 @@ const policy *pol_replay_of(const pol_schedule *s);
 /* Runs as `p` does and writes down what happens. Lives as long as `a`. `in->recorder` must be the recorder when its policy runs. */
 typedef struct pol_recorder {
   const policy *p;
+  const char *name; /* NULL: p's; else whose the schedule is said to be */
   pol_schedule *out;
   arena *mem;
 } pol_recorder;
 const policy *pol_recording_of(const policy *p);
+
+/* The policy that a plan names instead of the one that made it; recorded, if that one was, under the name of that one. */
+const policy *pol_instead(const pol_input *in, const policy *p);
 
 /* NULL where there is none of that name. */
 const policy *pol_find(const char *name);

@@ -212,10 +212,17 @@ START_TEST(dma__two_channels__hide_setups) {
 }
 END_TEST
 
-/* Transfers shorter than their setup are set up together: both set up, then share the link for 20
- * us; three rounds. */
-START_TEST(dma__two_channels_of_short_transfers__set_up_together) {
-  ck_time(n_loads((fx_backend)_i, 2, 6, 10000), 3 * (1e-4 + 2e-5));
+/* Transfers that flow for less than their setup come so that one's flow follows the other's: the
+ * second begins one flow after the first, and both channels go round in a setup and a flow. */
+START_TEST(dma__two_channels_of_short_transfers__take_turns) {
+  double flow = 8e-5, makespan_s = n_loads((fx_backend)_i, 2, 6, 80000);
+  ck_assert_double_eq_tol(makespan_s, flow + 3 * (1e-4 + flow), flow / 100);
+}
+END_TEST
+
+START_TEST(dma__two_channels_of_much_shorter_transfers__take_turns) {
+  double flow = 1e-5, makespan_s = n_loads((fx_backend)_i, 2, 6, 10000);
+  ck_assert_double_eq_tol(makespan_s, flow + 3 * (1e-4 + flow), flow / 100);
 }
 END_TEST
 
@@ -264,6 +271,21 @@ START_TEST(sram__room_for_one_tile__loads_wait_for_the_compute) {
   ck_assert_uint_le(tl->high_water_B[0], 1010000);
   ck_assert(tl->records[3].why.room_s > tl->records[3].why.gate_s);
   ck_assert_uint_eq(tl->records[3].why.room_by, 2);
+}
+END_TEST
+
+/* A runs for 10 ms on a tile of 1 MB; B, next, has its tile of 0.4 MB and will write 0.4 MB, for
+ * which A's end makes room. So C's tile of 0.3 MB comes meanwhile: all three are 1.7 of 1.8 MB. */
+START_TEST(sram__room_that_the_running_task_gives_back__is_not_kept_free) {
+  platform p = fx_platform(&(fx_chip){.speed = 2e8, .sram_B = 1800000}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t x = fx_load(d, 1000), one = fx_load(d, 1);
+  fx_matmul(d, x, fx_weight(d, 1000, 1000), 1000, 1000, DAG_NO_GROUP);
+  fx_matmul(d, one, fx_weight(d, 400000, 1), 400000, 1, DAG_NO_GROUP);
+  fx_matmul(d, x, fx_weight(d, 300, 1000), 300, 1000, DAG_NO_GROUP);
+  timeline *tl = fx_run((fx_backend)_i, d, &p, "fit", 2, false, &mem);
+  ck_time(end_of(tl, 6), 1701001 / 1e9);
+  ck_time(tl->makespan_s, 1001000 / 1e9 + 10e-3 + 4e-3 + 3e-3);
 }
 END_TEST
 
@@ -502,11 +524,13 @@ int main(void) {
   tcase_add_loop_test(t, links__port_against_bus__the_narrower_share_counts, 0, n);
   tcase_add_loop_test(t, dma__one_channel__pays_every_setup, 0, n);
   tcase_add_loop_test(t, dma__two_channels__hide_setups, 0, n);
-  tcase_add_loop_test(t, dma__two_channels_of_short_transfers__set_up_together, 0, n);
+  tcase_add_loop_test(t, dma__two_channels_of_short_transfers__take_turns, 0, n);
+  tcase_add_loop_test(t, dma__two_channels_of_much_shorter_transfers__take_turns, 0, n);
   tcase_add_loop_test(t, dma__two_channels_out_of_step__hide_setups, 0, n);
   tcase_add_loop_test(t, prefetch__0__loads_and_computes_alternate, 0, n);
   tcase_add_loop_test(t, prefetch__2__only_the_last_compute_is_left_over, 0, n);
   tcase_add_loop_test(t, sram__room_for_one_tile__loads_wait_for_the_compute, 0, n);
+  tcase_add_loop_test(t, sram__room_that_the_running_task_gives_back__is_not_kept_free, 0, n);
   tcase_add_loop_test(t, sram__smallest_feasible__runs_and_one_byte_less_is_refused, 0, n);
   tcase_add_loop_test(t, serial__any_dag__makespan_is_the_sum_of_all_tasks, 0, n);
   tcase_add_loop_test(t, links__loads_and_stores_on_links_of_their_own__both_count_on_the_bus, 0,

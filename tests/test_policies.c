@@ -169,7 +169,7 @@ static double exact_plan(small *s, pol_plan *plan) {
   pol_input in = input_of(s);
   in.host = &host;
   ck_assert_int_eq(pol_make_plan(pol_find("exact"), &in, plan, &mem, &e), ERR_OK);
-  return evaluate_plan(NULL, &in, plan);
+  return evaluate_plan(NULL, &in, plan, NULL);
 }
 
 START_TEST(exact__50_random_dags__proves_the_optimum_and_all_others_are_at_or_above_it) {
@@ -225,7 +225,7 @@ static double searched(small *s, uint64_t budget, uint64_t seed, pol_plan *plan)
   in.host = &host;
   in.seed = seed;
   ck_assert_int_eq(pol_make_plan(pol_find("search"), &in, plan, &mem, &e), ERR_OK);
-  return evaluate_plan(NULL, &in, plan);
+  return evaluate_plan(NULL, &in, plan, NULL);
 }
 
 START_TEST(search__random_dags__no_worse_than_any_static_policy_and_the_same_every_time) {
@@ -260,10 +260,10 @@ END_TEST
 
 static uint64_t evaluations;
 
-static double count(void *self, const pol_input *in, const pol_plan *plan) {
+static double count(void *self, const pol_input *in, const pol_plan *plan, pol_event *events) {
   (void)self;
   evaluations++;
-  return evaluate_plan(NULL, in, plan);
+  return evaluate_plan(NULL, in, plan, events);
 }
 
 static double count_record(void *self, const pol_input *in, const policy *p, pol_plan *plan) {
@@ -502,6 +502,33 @@ START_TEST(schedule_file__dependency_through_transfers__is_named) {
 }
 END_TEST
 
+/* Plans are said to take twice as long as they do. */
+static double twice(void *self, const pol_input *in, const pol_plan *plan, pol_event *events) {
+  return 2 * evaluate_plan(self, in, plan, events);
+}
+
+/* Where a dynamic policy, as it happens, is better than all plans, it is taken as it is, under
+ * search's name, and replays. */
+START_TEST(search__plans_are_worse__the_best_dynamic_policy_itself) {
+  small s = tight_case(5000 + (uint64_t)_i);
+  pol_schedule made = {0};
+  const policy *p = pol_find("search");
+  pol_host host = {.makespan = twice, .record = evaluate_record, .budget = 60};
+  pol_recorder r = {.p = p, .out = &made, .mem = &mem};
+  timeline *plain = run_with(&s, p, (machine_options){.host = &host});
+  timeline *recorded =
+      run_with(&s, pol_recording_of(p), (machine_options){.recorder = &r, .host = &host});
+  ck_same_run(plain, recorded);
+  ck_assert_str_eq(made.scheduler, "search");
+  ck_same_run(plain, run_with(&s, pol_replay_of(&made), (machine_options){.given = &made}));
+  double least = INFINITY;
+  for (size_t i = 0; i < pol_count(); i++)
+    if (pol_at(i)->pick != NULL)
+      least = fmin(least, run_with(&s, pol_at(i), (machine_options){0})->makespan_s);
+  ck_assert_double_eq_tol(plain->makespan_s, least, least * 1e-9);
+}
+END_TEST
+
 int main(void) {
   Suite *s = suite_create("policies");
   TCase *c = tcase_create("policies");
@@ -513,6 +540,7 @@ int main(void) {
   tcase_add_test(c, exact__too_large__says_a_gap);
   tcase_add_loop_test(
       c, search__random_dags__no_worse_than_any_static_policy_and_the_same_every_time, 0, 20);
+  tcase_add_loop_test(c, search__plans_are_worse__the_best_dynamic_policy_itself, 0, 10);
   tcase_add_test(c, search__small_dags__finds_the_optimum_mostly);
   tcase_add_test(c, search__budget__is_kept);
   tcase_add_test(c, random__seeds__other_plans_and_the_same_again);

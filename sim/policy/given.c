@@ -95,7 +95,7 @@ static int plan_recording(const pol_input *in, pol_plan *plan, arena *a, err *e)
   pol_recorder *r = in->recorder;
   if (r->p->plan(in, plan, a, e)) return e->status;
   pol_schedule *s = r->out;
-  s->scheduler = r->p->name;
+  s->scheduler = r->name != NULL ? r->name : r->p->name;
   s->dynamic = r->p->pick != NULL;
   s->serial = plan->serial;
   s->planned = ARENA_NEW(r->mem, uint32_t, plan->n_order + 1);
@@ -157,4 +157,11 @@ static const policy RECORDING_DYNAMIC = {.name = "recording",
 
 const policy *pol_recording_of(const policy *p) {
   return p->pick != NULL ? &RECORDING_DYNAMIC : &RECORDING_STATIC;
+}
+
+const policy *pol_instead(const pol_input *in, const policy *p) {
+  if (in->recorder == NULL) return p;
+  if (in->recorder->name == NULL) in->recorder->name = in->recorder->p->name;
+  in->recorder->p = p;
+  return pol_recording_of(p);
 }

@@ -197,6 +197,10 @@ list_plan list_plan_new(const list_graph *g, arena *a) {
   return p;
 }
 
+double list_free_s(const list_plan *p, uint32_t proc) {
+  return p->lanes[proc].free_s;
+}
+
 /* The earliest start on the lane at or after `from` for `dur` seconds; *slot is the gap used, or -1
  * for the end. */
 static double earliest(const list_lane *l, double from, double dur, int *slot) {
@@ -242,12 +246,12 @@ static double inputs_there(const list_plan *p, uint32_t t, uint32_t q, double fr
   return from;
 }
 
-uint32_t list_place(list_plan *p, uint32_t t, double from, const double *oct, uint32_t only) {
+list_choice list_choose(const list_plan *p, uint32_t t, double from, const double *oct,
+                        uint32_t only) {
   const list_graph *g = p->g;
   uint32_t lo = only == LIST_NONE ? 0 : only, hi = only == LIST_NONE ? g->n_procs : only + 1;
-  uint32_t best = LIST_NONE;
-  double best_start = 0, best_dur = 0, best_score = INFINITY;
-  int best_slot = -1;
+  list_choice best = {.proc = LIST_NONE, .slot = -1};
+  double best_score = INFINITY;
   if (g->pred_cost == NULL) from = inputs_there(p, t, 0, from);
   for (uint32_t q = lo; q < hi; q++) {
     double dur = list_cost(g, t, q);
@@ -257,14 +261,21 @@ uint32_t list_place(list_plan *p, uint32_t t, double from, const double *oct, ui
                         dur, &slot);
     double score = s + dur;
     if (oct != NULL) score += oct[(size_t)t * g->n_columns + (g->n_columns == 1 ? 0 : q)];
-    bool tie = score == best_score && p->lanes[q].free_s < p->lanes[best].free_s;
-    if (score < best_score || tie)
-      best = q, best_start = s, best_dur = dur, best_score = score, best_slot = slot;
+    bool tie = score == best_score && p->lanes[q].free_s < p->lanes[best.proc].free_s;
+    if (score < best_score || tie) best = (list_choice){q, slot, s, s + dur}, best_score = score;
   }
-  if (best == LIST_NONE) return best;
-  occupy(&p->lanes[best], best_start, best_dur, best_slot);
-  p->proc[t] = best;
-  p->start[t] = best_start;
-  p->finish[t] = best_start + best_dur;
   return best;
+}
+
+void list_put(list_plan *p, uint32_t t, const list_choice *c) {
+  occupy(&p->lanes[c->proc], c->start, list_cost(p->g, t, c->proc), c->slot);
+  p->proc[t] = c->proc;
+  p->start[t] = c->start;
+  p->finish[t] = c->finish;
+}
+
+uint32_t list_place(list_plan *p, uint32_t t, double from, const double *oct, uint32_t only) {
+  list_choice c = list_choose(p, t, from, oct, only);
+  if (c.proc != LIST_NONE) list_put(p, t, &c);
+  return c.proc;
 }

@@ -72,12 +72,22 @@ typedef struct list_plan {
   uint32_t *proc;         /* by task; LIST_NONE: not placed */
 } list_plan;
 list_plan list_plan_new(const list_graph *g, arena *a);
+double list_free_s(const list_plan *p, uint32_t proc); /* when its last task ends */
 
-/* Places t, whose predecessors have been placed, no earlier than `from`, on the processor where
- * finish + oct[t, p] is least
- * (`oct` NULL: where it finishes first), in the earliest gap that is long enough; ties go to the
- * processor that is free first, then to the smaller number. `only`: the one processor that it may
- * go to, or LIST_NONE. Returns the processor; LIST_NONE where none may run it. */
+/* Where t, whose predecessors have been placed, would go, no earlier than `from`: to the processor
+ * where finish + oct[t, p] is least (`oct` NULL: where it finishes first), in the earliest gap that
+ * is long enough; ties go to the processor that is free first, then to the smaller number. `only`:
+ * the one processor that it may go to, or LIST_NONE. `proc` is LIST_NONE where none may run it. */
+typedef struct list_choice {
+  uint32_t proc;
+  int slot; /* the gap, or -1 for the end */
+  double start, finish;
+} list_choice;
+list_choice list_choose(const list_plan *p, uint32_t t, double from, const double *oct,
+                        uint32_t only);
+void list_put(list_plan *p, uint32_t t, const list_choice *c);
+
+/* Both. Returns the processor, or LIST_NONE where none may run it. */
 uint32_t list_place(list_plan *p, uint32_t t, double from, const double *oct, uint32_t only);
 
 #endif

@@ -1,24 +1,103 @@
 /* heft: heterogeneous earliest finish time (Topcuoglu, Hariri, Wu 2002). Compute tasks, by
  * descending upward rank, each go to the engine that ends them first, in the earliest gap that is
- * long enough; ties go to the engine that is free first. list_dag.h says how transfers are timed.
- */
-#include "sim/policy/list_dag.h"
+ * long enough; ties go to the engine that is free first. list_dag.h says how transfers are timed,
+ * and what decides for groups.
+ *
+ * What SRAM's size, shared links and DMA channels make of a plan, list scheduling does not know: of
+ * plans that it takes for equal one may be half as fast as another, and a little more bandwidth may
+ * get the worse one. So where somebody simulates (pol_host), heft looks. Unless its plan is within
+ * CLOSE of the lower bound, others are simulated, too, until one is: the same placement in the
+ * program's order, which suits SRAM; waits for loads filled (list_dag_fill); and while none is
+ * within FAR of it, what other policies do. The best is taken, and a few steps further (search.h);
+ * --seed has no part in them. What that costs is limited in simulated tasks, so that it is the same
+ * everywhere; of a DAG with more than half of PLANS tasks, the plan by rank is taken unseen. */
+#include <math.h>
 
-static int plan_heft(const pol_input *in, pol_plan *plan, arena *a, err *e) {
-  (void)a, (void)e;
+#include "sim/policy/search.h"
+
+extern const policy policy_prio, policy_peft, policy_dmda, policy_eager, policy_heads, policy_lws;
+
+static const double CLOSE = 5e-3, FAR = 2e-2;
+enum { PLANS = 1 << 16, STEPS = 1 << 13 }; /* tasks simulated for plans, and for steps */
+
+typedef struct way {
+  bool by_rank, fill;
+} way;
+static const way WAYS[] = {{true, false}, {false, true}, {true, true}};
+enum { WAYS_COUNT = sizeof WAYS / sizeof *WAYS };
+
+static void plan_way(const pol_input *in, way w, pol_plan *plan) {
   arena scratch = {0};
   list_dag l = list_dag_new(in, &scratch);
-  double *key = list_rank_up(&l.g, &scratch);
-  for (uint32_t t = 0; t < l.g.n; t++) key[t] = -key[t];
-  pol_sort(plan->order, plan->n_order, key);
   uint32_t *order = ARENA_NEW(&scratch, uint32_t, plan->n_order + 1);
-  for (size_t i = 0; i < plan->n_order; i++) order[i] = plan->order[i];
-  list_dag_plan(&l, order, plan->n_order, NULL, NULL, plan);
+  size_t n = 0;
+  for (uint32_t t = 0; t < l.g.n; t++)
+    if (list_dag_is_compute(in, t)) order[n++] = t;
+  if (w.by_rank) {
+    double *key = list_rank_up(&l.g, &scratch);
+    for (uint32_t t = 0; t < l.g.n; t++) key[t] = -key[t];
+    pol_sort(order, n, key);
+  }
+  if (w.fill)
+    list_dag_fill(&l, order, n, plan);
+  else
+    list_dag_plan(&l, order, n, NULL, NULL, plan);
   arena_free(&scratch);
+}
+
+/* May another plan be simulated? */
+static bool go_on(const search *s, double close) {
+  return !search_close(s, close) && (s->done + 1) * s->in->dag->n_tasks <= PLANS;
+}
+
+/* In the order in which they help most. */
+static int look_at_others(search *s, pol_plan *spare, err *e) {
+  const policy *const other[] = {&policy_prio,  &policy_peft,  &policy_dmda,
+                                 &policy_eager, &policy_heads, &policy_lws};
+  for (size_t i = 0; i < sizeof other / sizeof *other && go_on(s, FAR); i++) {
+    pol_plan plan = *spare;
+    if (other[i]->pick == NULL) {
+      if (pol_make_plan(other[i], s->in, &plan, s->mem, e)) return e->status;
+    } else {
+      s->done++;
+      if (!(s->host->record(s->host->self, s->in, other[i], &plan) < INFINITY)) continue;
+    }
+    search_from(s, &plan);
+  }
   return ERR_OK;
 }
 
+/* The best of all plans, and steps from there. */
+static int look(const pol_input *in, pol_plan *plan, err *e) {
+  arena scratch = {0};
+  search s = search_new(in, in->host, UINT64_MAX, plan->n_order, &scratch);
+  s.quiet = true;
+  s.rand = (pol_rand){0};
+  search_from(&s, plan);
+  for (size_t i = 1; i < WAYS_COUNT && go_on(&s, CLOSE); i++) {
+    plan_way(in, WAYS[i], plan);
+    search_from(&s, plan);
+  }
+  int status = look_at_others(&s, plan, e);
+  s.budget = s.done + STEPS / in->dag->n_tasks;
+  if (status == ERR_OK) search_anneal(&s, 0, CLOSE);
+  if (s.best.makespan_s < INFINITY)
+    search_result(&s, plan);
+  else
+    plan_way(in, WAYS[0], plan); /* nothing runs: the machine will say why */
+  arena_free(&scratch);
+  return status;
+}
+
+static int plan_heft(const pol_input *in, pol_plan *plan, arena *a, err *e) {
+  (void)a;
+  plan_way(in, WAYS[0], plan);
+  if (in->host == NULL || plan->n_order == 0 || 2 * in->dag->n_tasks > PLANS) return ERR_OK;
+  return look(in, plan, e);
+}
+
 const policy policy_heft = {.name = "heft",
-                            .text = "heterogeneous earliest finish time: plans all tasks by upward "
-                                    "rank; knows task and load times",
+                            .text = "heterogeneous earliest finish time by upward rank; simulates "
+                                    "a few other plans where that is far from the lower bound; "
+                                    "knows task and load times",
                             .plan = plan_heft};

@@ -1,0 +1,70 @@
+/* search.h - makes a plan better by simulating others like it (pol_host). The policy `search` is
+ * made of it, and heft takes a few steps with it.
+ *
+ * State: for every unit (a group, or a task without one) an engine, for every task a place. The
+ * plan orders tasks by place as far as dependencies allow. Each state is simulated; `events` are
+ * what happened. From the best start on, simulated annealing: `now` moves, `best` is kept.
+ *
+ * Moves. Most start where the makespan is made, on the critical chain: the task that ended last,
+ * the one whose end let it start, and so on. A transfer on it is late: its user comes earlier, or
+ * right before the user of the transfer that it waited for, or another task of the engine fills the
+ * wait. Of two compute tasks the one that is waited for comes earlier, the one that waits changes
+ * places with it, or goes to another engine, alone or in exchange. The other moves are blind: a
+ * unit comes earlier or later; all from one place on change places with a stretch behind them; a
+ * unit goes to another engine; two units change engines. How far and how bold shrinks with what is
+ * left of the budget. A move that changes nothing is not simulated. Random numbers come from
+ * --seed alone. */
+#ifndef LS_SEARCH_H
+#define LS_SEARCH_H
+
+#include "sim/policy/list_dag.h"
+#include "sim/policy/rand.h"
+
+typedef struct search_state {
+  double *key;       /* by task: later places are smaller, as list_order wants it */
+  uint32_t *engine;  /* by task */
+  uint32_t *order;   /* compute tasks; the place of a task in it is -key */
+  pol_event *events; /* by task */
+  double makespan_s;
+} search_state;
+
+typedef struct search {
+  const pol_input *in;
+  const pol_host *host;
+  arena *mem;
+  list_dag l;
+  pol_rand rand;
+  size_t n;                 /* compute tasks */
+  uint32_t n_units, *unit;  /* by task; POL_NONE for transfers */
+  uint32_t *first, *member; /* unit u: member[first[u] .. first[u + 1] - 1] */
+  uint32_t *chain, *waits;  /* the critical chain of `now`, and what on it waits for another task
+                               than the one before it on its engine */
+  size_t n_chain, n_waits;
+  uint64_t done, budget; /* simulations */
+  double bound_s;        /* no schedule is shorter */
+  bool quiet;            /* tells nobody of progress */
+  search_state now, best, tried;
+} search;
+
+/* Lives in the arena; `n` compute tasks. Nothing is simulated yet: best.makespan_s is INFINITY. */
+search search_new(const pol_input *in, const pol_host *host, uint64_t budget, size_t n, arena *a);
+
+/* Simulates a plan, and begins there if it is the best so far. */
+void search_from(search *s, const pol_plan *plan);
+
+/* Is the best within that share of the lower bound? */
+bool search_close(const search *s, double share);
+
+/* Until the budget is spent, the best is that close, or nothing else is left to try. `hot`: the
+ * temperature at first, as a share of the makespan; 0: never takes what is worse. */
+void search_anneal(search *s, double hot, double close);
+
+/* The best into the plan. */
+void search_result(const search *s, pol_plan *plan);
+
+/* search_moves.c: reads the chain off `now`; makes `tried` of `now`, `left` being the share of the
+ * budget that is left. */
+void search_chain(search *s);
+void search_move(search *s, double left);
+
+#endif

@@ -1,0 +1,261 @@
+/* heft: groups, waits that are filled, and what it makes of simulating its own plans: no worse than
+ * those that it looks at, and no step back where the platform gets a little better. */
+#include <check.h>
+#include <math.h>
+#include <string.h>
+
+#include "sim/evaluate.h"
+#include "sim/policy/list_dag.h"
+#include "tests/fixture.h"
+#include "tests/suite.h"
+#include "workloads/block.h"
+
+static arena mem;
+
+static void setup(void) {
+  mem = (arena){0};
+}
+
+static void teardown(void) {
+  arena_free(&mem);
+}
+
+static pol_input input_of(const dag *d, const platform *p, const pol_host *host) {
+  err e = {0};
+  reach *r = ARENA_NEW(&mem, reach, 1);
+  ck_assert_int_eq(reach_make(r, p, d, &mem, &e), ERR_OK);
+  return (pol_input){.dag = d,
+                     .plat = p,
+                     .succ = dag_successors(d, &mem),
+                     .reach = r,
+                     .prefetch = 2,
+                     .host = host};
+}
+
+static pol_plan plan_of(const char *name, const pol_input *in) {
+  err e = {0};
+  pol_plan plan;
+  ck_assert_msg(pol_make_plan(pol_find(name), in, &plan, &mem, &e) == ERR_OK, "%s", e.msg);
+  return plan;
+}
+
+/* ---- groups ---------------------------------------------------------------------------------- */
+
+/* The engine of the i-th compute task. */
+static uint32_t engine_of(const dag *d, const pol_plan *plan, uint32_t i) {
+  uint32_t t = 0;
+  for (; t < d->n_tasks; t++)
+    if (plan->engine[t] != POL_ANY && i-- == 0) break;
+  return plan->engine[t];
+}
+
+/* Groups 0, 1 and 2 of five, one and five pieces, of which the first ones come first, then the
+ * rest. Each piece waits 1 ms for its load and takes 0.1 ms, so that both engines are free when
+ * group 2 opens, and the one that has been for longer is group 0's. */
+START_TEST(list_dag__third_group__goes_where_less_is_promised) {
+  platform p = fx_platform(&(fx_chip){.engines = 2, .speed = 2e6 / 1e-4}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t x = fx_load(d, 1000);
+  const uint32_t group[] = {0, 1, 2, 0, 0, 0, 0, 2, 2, 2, 2};
+  d->n_groups = 3;
+  for (size_t i = 0; i < sizeof group / sizeof *group; i++)
+    fx_matmul(d, x, fx_weight(d, 1000, 1000), 1000, 1000, group[i]);
+  pol_input in = input_of(d, &p, NULL);
+  pol_plan plan = plan_of("fit", &in);
+  ck_assert_uint_ne(engine_of(d, &plan, 0), engine_of(d, &plan, 1));
+  ck_assert_uint_eq(engine_of(d, &plan, 2), engine_of(d, &plan, 1));
+}
+END_TEST
+
+/* ---- waits that are filled ------------------------------------------------------------------- */
+
+/* Tasks with loads of these sizes on one engine at 1 GB/s, in program order; what is run when, by
+ * number. */
+static const uint32_t *filled(const uint64_t *load_B, uint32_t n) {
+  platform p = fx_platform(&(fx_chip){.speed = 1e9}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t *order = ARENA_NEW(&mem, uint32_t, n), *number = ARENA_NEW(&mem, uint32_t, 64);
+  for (uint32_t i = 0; i < n; i++) {
+    fx_matmul(d, OBS_NONE, fx_weight(d, load_B[i] / 1000, 1000), load_B[i] / 1000, 1000,
+              DAG_NO_GROUP);
+    order[i] = (uint32_t)d->n_tasks - 1;
+    number[order[i]] = i;
+  }
+  pol_input in = input_of(d, &p, NULL);
+  pol_plan plan = {.order = ARENA_NEW(&mem, uint32_t, n),
+                   .engine = ARENA_NEW(&mem, uint32_t, d->n_tasks),
+                   .n_order = n};
+  list_dag l = list_dag_new(&in, &mem);
+  list_dag_fill(&l, order, n, &plan);
+  for (uint32_t i = 0; i < n; i++) plan.order[i] = number[plan.order[i]];
+  return plan.order;
+}
+
+/* The first would leave the engine idle for 1 ms, the third for a tenth of that: it goes first, and
+ * covers part of the load of the first. */
+START_TEST(list_dag_fill__engine_would_wait__the_one_that_leaves_it_idle_least_goes_first) {
+  const uint32_t *is = filled((uint64_t[]){1000000, 900000, 100000}, 3);
+  ck_assert_uint_eq(is[0], 2);
+}
+END_TEST
+
+START_TEST(list_dag_fill__all_would_wait_alike__order_is_kept) {
+  const uint32_t *is = filled((uint64_t[]){1000000, 900000, 1000000, 900000}, 4);
+  for (uint32_t i = 0; i < 4; i++) ck_assert_uint_eq(is[i], i);
+}
+END_TEST
+
+/* ---- simulated ------------------------------------------------------------------------------- */
+
+/* Loads, groups and little SRAM: everything contends. */
+static dag *tight_dag(uint64_t seed, platform *p) {
+  fx_random r = {seed};
+  *p = fx_platform(&(fx_chip){.engines = (uint32_t)fx_range(&r, 2, 4),
+                              .speed = 2e9,
+                              .port_Bps = 4e8,
+                              .bus_Bps = 6e8,
+                              .dram_Bps = 3e8,
+                              .channels = 2,
+                              .setup_s = 1e-7,
+                              .sram_B = 120000},
+                   &mem);
+  dag *d = dag_new(&mem);
+  uint32_t y[80];
+  d->n_groups = 4;
+  for (uint32_t i = 0; i < 80; i++) {
+    uint64_t N = fx_range(&r, 10, 120);
+    uint32_t x = i < 6 ? fx_load(d, fx_range(&r, 10, 120)) : y[fx_range(&r, i - 6, i - 1)];
+    uint32_t group = fx_range(&r, 0, 2) == 0 ? (uint32_t)fx_range(&r, 0, 3) : DAG_NO_GROUP;
+    uint64_t K = d->tensors[x].dim[1];
+    y[i] = fx_matmul(d, x, fx_weight(d, N, K), N, K, group);
+  }
+  return d;
+}
+
+/* What another policy does, as a plan: a dynamic one as it happens. */
+static double other_s(const char *name, const pol_input *in) {
+  pol_plan plan = {.order = ARENA_NEW(&mem, uint32_t, in->dag->n_tasks),
+                   .engine = ARENA_NEW(&mem, uint32_t, in->dag->n_tasks)};
+  if (pol_find(name)->pick == NULL) {
+    plan = plan_of(name, in);
+  } else {
+    for (uint32_t t = 0; t < in->dag->n_tasks; t++) plan.n_order += list_dag_is_compute(in, t);
+    if (!(evaluate_record(NULL, in, pol_find(name), &plan) < INFINITY)) return INFINITY;
+  }
+  return evaluate_plan(NULL, in, &plan, NULL);
+}
+
+START_TEST(heft__simulated__no_worse_than_the_plans_of_others_or_close_to_the_bound) {
+  platform p;
+  dag *d = tight_dag((uint64_t)_i, &p);
+  pol_host host = evaluate_host(1);
+  pol_input in = input_of(d, &p, &host), alone = input_of(d, &p, NULL);
+  pol_plan plan = plan_of("heft", &in), unseen = plan_of("heft", &alone);
+  double is = evaluate_plan(NULL, &in, &plan, NULL);
+  bounds b = est_bounds(&p, d, &mem);
+  ck_assert_double_lt(is, INFINITY);
+  ck_assert_double_le(is, evaluate_plan(NULL, &alone, &unseen, NULL) * (1 + 1e-9));
+  const char *const other[] = {"prio", "peft", "dmda", "eager", "heads", "lws"};
+  for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+    ck_assert_msg(is <= fmax(other_s(other[i], &in), b.lower_s * 1.02) * (1 + 1e-9), "%s: %g < %g",
+                  other[i], other_s(other[i], &in), is);
+}
+END_TEST
+
+static uint64_t simulations;
+
+static double count_plan(void *self, const pol_input *in, const pol_plan *plan, pol_event *events) {
+  (void)self;
+  simulations++;
+  return evaluate_plan(NULL, in, plan, events);
+}
+
+static double count_record(void *self, const pol_input *in, const policy *p, pol_plan *plan) {
+  (void)self;
+  simulations++;
+  return evaluate_record(NULL, in, p, plan);
+}
+
+/* One task a group of 100 loads: few simulations of many tasks, none of too many. */
+START_TEST(heft__many_tasks__simulates_less) {
+  const uint32_t n_tasks[] = {2000, 20000, 40000};
+  const uint64_t most[] = {(1 << 16) / 2000 + (1 << 13) / 2000, 3, 0};
+  for (size_t k = 0; k < 3; k++) {
+    platform p = fx_platform(&(fx_chip){.engines = 2, .speed = 1e6}, &mem);
+    dag *d = dag_new(&mem);
+    uint32_t x = fx_load(d, 10);
+    for (uint32_t i = 0; d->n_tasks < n_tasks[k]; i++)
+      fx_matmul(d, x, fx_weight(d, 1 + i % 7, 10), 1 + i % 7, 10, DAG_NO_GROUP);
+    pol_host host = {.makespan = count_plan, .record = count_record};
+    pol_input in = input_of(d, &p, &host);
+    simulations = 0;
+    plan_of("heft", &in);
+    ck_assert_uint_le(simulations, most[k]);
+    ck_assert_uint_eq(simulations > 0, most[k] > 0);
+  }
+}
+END_TEST
+
+/* One block of LLaMA-3.2-1B in decode and in prefill, split by heads: a rate, bandwidth or count a
+ * little better, and the step takes hardly longer; a setup 10 % longer costs no more than 10 %. */
+static double step_s(const char *chip, bool prefill, const char *set) {
+  err e = {0};
+  model m;
+  platform p;
+  dag *d;
+  wl_options o = wl_defaults();
+  ck_assert_msg(model_load("llama-3.2-1b", &m, &mem, &e) == ERR_OK, "%s", e.msg);
+  ck_assert_msg(plat_load(chip, &p, &mem, &e) == ERR_OK, "%s", e.msg);
+  if (set != NULL) ck_assert_msg(plat_set(&p, set, &mem, &e) == ERR_OK, "%s", e.msg);
+  if (prefill) o.past = 0, o.tokens = 64, o.phase = "prefill";
+  wl_target target = {.engines = (uint32_t)p.n_engines, .sram_B = (uint64_t)p.srams[0].capacity_B};
+  ck_assert_msg(wl_compile(&m, &o, &target, &d, &mem, &e) == ERR_OK, "%s", e.msg);
+  pol_host host = evaluate_host(1);
+  pol_input in = input_of(d, &p, &host);
+  pol_plan plan = plan_of("heft", &in);
+  return evaluate_plan(NULL, &in, &plan, NULL);
+}
+
+static const struct {
+  const char *chip;
+  bool prefill;
+  const char *set;
+  double most;
+} STEP[] = {{"npu4", false, "engines=5", 1.005},
+            {"npu4", false, "dram.bandwidth=56.32GBps", 1.005},
+            {"npu4", false, "dma.setup=220ns", 1.1},
+            {"npu4", true, "engines=5", 1.005},
+            {"npu4", true, "dram.bandwidth=56.32GBps", 1.005},
+            {"npu4-hbm", false, "engines=5", 1.005},
+            {"npu4-hbm", false, "engines=6", 1.005},
+            {"npu4-hbm", false, "dram.bandwidth=901.12GBps", 1.005},
+            {"npu4-hbm", false, "dma.setup=180ns", 1.005},
+            {"npu4-hbm", false, "dma.setup=220ns", 1.1},
+            {"npu4-hbm", true, "engines=5", 1.005},
+            {"npu4-hbm", true, "dram.bandwidth=901.12GBps", 1.005},
+            {"npu4-hbm", true, "engine.speed=4.4Tf", 1.005}};
+
+START_TEST(heft__a_little_better_platform__is_hardly_slower) {
+  double was = step_s(STEP[_i].chip, STEP[_i].prefill, NULL);
+  double is = step_s(STEP[_i].chip, STEP[_i].prefill, STEP[_i].set);
+  ck_assert_msg(is <= was * STEP[_i].most, "%s, %s, %s: from %g to %g s", STEP[_i].chip,
+                STEP[_i].prefill ? "prefill" : "decode", STEP[_i].set, was, is);
+}
+END_TEST
+
+int main(void) {
+  Suite *s = suite_create("heft");
+  TCase *c = tcase_create("heft");
+  tcase_add_checked_fixture(c, setup, teardown);
+  tcase_set_timeout(c, 120);
+  tcase_add_test(c, list_dag__third_group__goes_where_less_is_promised);
+  tcase_add_test(c, list_dag_fill__engine_would_wait__the_one_that_leaves_it_idle_least_goes_first);
+  tcase_add_test(c, list_dag_fill__all_would_wait_alike__order_is_kept);
+  tcase_add_loop_test(c, heft__simulated__no_worse_than_the_plans_of_others_or_close_to_the_bound,
+                      0, 12);
+  tcase_add_test(c, heft__many_tasks__simulates_less);
+  tcase_add_loop_test(c, heft__a_little_better_platform__is_hardly_slower, 0,
+                      (int)(sizeof STEP / sizeof *STEP));
+  suite_add_tcase(s, c);
+  return suite_run(s);
+}
