@@ -56,15 +56,17 @@ double est_best_s(const platform *p, const dag *d, uint32_t task, const cost *c,
  *            head, tail: the longest chains of uncontended best times before and after a task's use of it (a transfer's
  *            setup and latency, a stream's overhead and latency belong to the head). The best S of all is what Jackson's
  *            preemptive schedule gives, in n log n. Never less than the area, nor more than the best schedule's makespan:
- *            what S takes lies between the first head and the last tail. */
+ *            what S takes lies between the first head and the last tail.
+ *   group    the same of the one engine that a group of tasks runs on, for that group's tasks */
 typedef struct bounds {
   double critical_path_s; /* longest chain of uncontended best times */
   double engine_s;        /* sum of best compute times / engines */
   double dma_s;           /* sum of best transfer times / channels */
   double *link_s;         /* per link: bytes that every schedule must move over it / bandwidth; FATPIPE: 0 */
   double engine_around_s, dma_around_s, *link_around_s;
+  double group_s;         /* the largest of any group; 0 where there is none */
   double lower_s;         /* the largest */
-  const char *binding;    /* which: "critical_path", "engine", "dma" or a link's name; of equal ones, the first */
+  const char *binding;    /* which: "critical_path", "engine", "dma", a link's name or "group"; of equal ones, the first */
 } bounds;
 
 bounds est_bounds(const platform *p, const dag *d, arena *a);

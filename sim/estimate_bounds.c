@@ -1,8 +1,7 @@
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "sim/estimate.h"
+#include "sim/estimate_around.h"
 
 /* Lower bounds on any schedule. */
 
@@ -37,69 +36,10 @@ static must_cross *mandatory_links(const platform *p, arena *a) {
   return must;
 }
 
-/* ---- an area with heads and tails ---- */
-
-/* A stretch of a resource's time that a task takes: not before r, for p of the whole resource, and
- * q goes on after it. */
-typedef struct stretch {
-  double r, p, q;
-} stretch;
-
-static int by_r(const void *a, const void *b) {
-  const stretch *x = a, *y = b;
-  return (x->r > y->r) - (x->r < y->r);
-}
-
-/* A heap of stretches, the largest q on top: ties do not matter to the result. */
-static void sift_down(stretch **heap, size_t n, size_t i) {
-  for (size_t k = 2 * i + 1; k < n; i = k, k = 2 * i + 1) {
-    if (k + 1 < n && heap[k + 1]->q > heap[k]->q) k++;
-    if (heap[i]->q >= heap[k]->q) return;
-    stretch *x = heap[i];
-    heap[i] = heap[k];
-    heap[k] = x;
-  }
-}
-
-static void sift_up(stretch **heap, size_t i) {
-  for (size_t up; i > 0 && heap[up = (i - 1) / 2]->q < heap[i]->q; i = up) {
-    stretch *x = heap[i];
-    heap[i] = heap[up];
-    heap[up] = x;
-  }
-}
-
-/* max over sets S of (min r + sum p + min q): the end of Jackson's preemptive schedule, which
- * always serves the largest q (Carlier 1982). Sorts and uses up the stretches. */
-static double around(stretch *s, size_t n, arena *a) {
-  stretch **heap = ARENA_NEW(a, stretch *, n);
-  size_t n_heap = 0, next = 0;
-  double t = 0, end = 0;
-  qsort(s, n, sizeof *s, by_r);
-  while (next < n || n_heap > 0) {
-    if (n_heap == 0) t = fmax(t, s[next].r);
-    for (; next < n && s[next].r <= t; next++) {
-      heap[n_heap] = &s[next];
-      sift_up(heap, n_heap++);
-    }
-    stretch *x = heap[0];
-    double until = next < n ? s[next].r : INFINITY;
-    if (t + x->p > until) { /* somebody comes before it is done */
-      x->p -= until - t;
-      t = until;
-      continue;
-    }
-    t += x->p;
-    end = fmax(end, t + x->q);
-    heap[0] = heap[--n_heap];
-    sift_down(heap, n_heap, 0);
-  }
-  return end;
-}
-
 /* ---- what tasks take of the resources ---- */
 
-/* All engines are one resource, all channels another, then each shared link. */
+/* All engines are one resource, all channels another, then each shared link, then for each group
+ * the one engine that it runs on. */
 enum { ENGINES, CHANNELS, LINKS };
 
 typedef struct use {
@@ -146,6 +86,8 @@ static double add_compute(work *w, uint32_t t, const cost *c) {
     x = y; /* what flows is the same on each */
   }
   add_use(w, ENGINES, t, 0, best / (double)w->p->n_engines);
+  uint32_t g = w->d->tasks[t].group;
+  if (g != DAG_NO_GROUP) add_use(w, LINKS + (uint32_t)w->p->n_links + g, t, 0, best);
   add_stream(w, t, x.sram, x.flow_B, lead[0]);
   add_stream(w, t, x.sram2, x.flow2_B, lead[1]);
   return best;
@@ -175,6 +117,7 @@ static void make_around(work *w, size_t n_resources, const double *head, const d
   for (size_t i = 0; i < w->n_uses; i++) first[w->uses[i].resource + 1]++;
   for (size_t r = 0; r < n_resources; r++) first[r + 1] += first[r];
   stretch *s = ARENA_NEW(&w->mem, stretch, w->n_uses);
+  stretch **heap = ARENA_NEW(&w->mem, stretch *, w->n_uses);
   size_t *at = ARENA_NEW(&w->mem, size_t, n_resources);
   for (size_t i = 0; i < w->n_uses; i++) {
     const use *u = &w->uses[i];
@@ -182,7 +125,7 @@ static void make_around(work *w, size_t n_resources, const double *head, const d
         (stretch){.r = head[u->task] + u->lead_s, .p = u->p_s, .q = tail[u->task]};
   }
   for (size_t r = 0; r < n_resources; r++)
-    around_s[r] = around(s + first[r], first[r + 1] - first[r], &w->mem);
+    around_s[r] = around_end(s + first[r], first[r + 1] - first[r], heap);
 }
 
 /* Heads and tails: the longest chains of best times before a task and after it. */
@@ -215,7 +158,7 @@ bounds est_bounds(const platform *p, const dag *d, arena *a) {
   bounds b = {.link_s = ARENA_NEW(a, double, p->n_links),
               .link_around_s = ARENA_NEW(a, double, p->n_links),
               .binding = "critical_path"};
-  size_t n = LINKS + p->n_links;
+  size_t groups = LINKS + p->n_links, n = groups + d->n_groups;
   work w = {.p = p, .d = d, .alike = est_engines_alike(p)};
   w.must = mandatory_links(p, &w.mem);
   w.area_s = ARENA_NEW(&w.mem, double, n);
@@ -230,11 +173,13 @@ bounds est_bounds(const platform *p, const dag *d, arena *a) {
   b.dma_around_s = fmax(b.dma_s, around_s[CHANNELS]);
   bind(&b, b.engine_around_s, "engine");
   bind(&b, b.dma_around_s, "dma");
+  for (size_t g = groups; g < n; g++) b.group_s = fmax(b.group_s, around_s[g]);
   for (uint32_t l = 0; l < p->n_links; l++) {
     b.link_s[l] = w.area_s[LINKS + l];
     b.link_around_s[l] = fmax(b.link_s[l], around_s[LINKS + l]);
     bind(&b, b.link_around_s[l], p->links[l].name);
   }
+  bind(&b, b.group_s, "group");
   arena_free(&w.mem);
   return b;
 }

@@ -1,0 +1,19 @@
+/* estimate_around.h - an area with heads and tails: the bound that one resource gives by itself.
+ * For the bounds of estimate.h alone. */
+#ifndef LS_ESTIMATE_AROUND_H
+#define LS_ESTIMATE_AROUND_H
+
+#include "sim/estimate.h"
+
+/* A stretch of a resource's time that a task takes: not before r, for p of the whole resource, and
+ * q goes on after it. */
+typedef struct stretch {
+  double r, p, q;
+} stretch;
+
+/* max over sets S of (min r + sum p + min q): the end of Jackson's preemptive schedule, which
+ * always serves the largest q (Carlier 1982). Sorts and uses up the stretches; `heap` has room for
+ * n. Cost: n log n. */
+double around_end(stretch *s, size_t n, stretch **heap);
+
+#endif
