@@ -16,4 +16,14 @@ typedef struct stretch {
  * n. Cost: n log n. */
 double around_end(stretch *s, size_t n, stretch **heap);
 
+/* All engines are one resource, all channels another, then each shared link, then for each group
+ * the one engine that it runs on. */
+enum { ENGINES, CHANNELS, LINKS };
+
+typedef struct use {
+  uint32_t resource, task;
+  double lead_s; /* from the task's start to where it may begin to use the resource */
+  double p_s;    /* of the whole resource */
+} use;
+
 #endif

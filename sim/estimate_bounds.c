@@ -1,7 +1,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "sim/estimate_around.h"
+#include "sim/estimate_stages.h"
 
 /* Lower bounds on any schedule. */
 
@@ -37,16 +37,6 @@ static must_cross *mandatory_links(const platform *p, arena *a) {
 }
 
 /* ---- what tasks take of the resources ---- */
-
-/* All engines are one resource, all channels another, then each shared link, then for each group
- * the one engine that it runs on. */
-enum { ENGINES, CHANNELS, LINKS };
-
-typedef struct use {
-  uint32_t resource, task;
-  double lead_s; /* from the task's start to where it may begin to use the resource */
-  double p_s;
-} use;
 
 typedef struct work {
   const platform *p;
@@ -128,24 +118,19 @@ static void make_around(work *w, size_t n_resources, const double *head, const d
     around_s[r] = around_end(s + first[r], first[r + 1] - first[r], heap);
 }
 
-/* Heads and tails: the longest chains of best times before a task and after it. */
-static double find_chains(work *w, double *head, double *tail, double *best) {
+/* Best times, all uses, and the longest chain of best times. */
+static double find_uses(work *w, double *best) {
   const dag *d = w->d;
-  double channels = 0, longest = 0;
+  double channels = 0, longest = 0, *end = ARENA_NEW(&w->mem, double, d->n_tasks);
   for (size_t i = 0; i < w->p->n_dmas; i++) channels += (double)w->p->dmas[i].channels;
   for (uint32_t t = 0; t < d->n_tasks; t++) {
     cost c = cost_of(d, t);
     bool compute = op_kind_of((op)d->tasks[t].op) == OP_COMPUTE;
     best[t] = compute ? add_compute(w, t, &c) : add_transfer(w, t, &c, channels);
     const uint32_t *deps = dag_deps(d, &d->tasks[t]);
-    for (uint32_t i = 0; i < d->tasks[t].n_deps; i++)
-      head[t] = fmax(head[t], head[deps[i]] + best[deps[i]]);
-    longest = fmax(longest, head[t] + best[t]);
-  }
-  for (uint32_t t = (uint32_t)d->n_tasks; t-- > 0;) {
-    const uint32_t *deps = dag_deps(d, &d->tasks[t]);
-    for (uint32_t i = 0; i < d->tasks[t].n_deps; i++)
-      tail[deps[i]] = fmax(tail[deps[i]], tail[t] + best[t]);
+    for (uint32_t i = 0; i < d->tasks[t].n_deps; i++) end[t] = fmax(end[t], end[deps[i]]);
+    end[t] += best[t];
+    longest = fmax(longest, end[t]);
   }
   return longest;
 }
@@ -165,7 +150,9 @@ bounds est_bounds(const platform *p, const dag *d, arena *a) {
   double *head = ARENA_NEW(&w.mem, double, d->n_tasks),
          *tail = ARENA_NEW(&w.mem, double, d->n_tasks);
   double *best = ARENA_NEW(&w.mem, double, d->n_tasks), *around_s = ARENA_NEW(&w.mem, double, n);
-  b.critical_path_s = b.lower_s = find_chains(&w, head, tail, best);
+  b.critical_path_s = b.lower_s = find_uses(&w, best);
+  stages s = stages_find(d, best, &w.mem);
+  b.stages_s = fmax(b.critical_path_s, stages_times(&s, p, d, best, w.uses, w.n_uses, head, tail));
   make_around(&w, n, head, tail, around_s);
   b.engine_s = w.area_s[ENGINES];
   b.dma_s = w.area_s[CHANNELS];
@@ -180,6 +167,7 @@ bounds est_bounds(const platform *p, const dag *d, arena *a) {
     bind(&b, b.link_around_s[l], p->links[l].name);
   }
   bind(&b, b.group_s, "group");
+  bind(&b, b.stages_s, "stages");
   arena_free(&w.mem);
   return b;
 }

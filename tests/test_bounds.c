@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "sim/estimate.h"
+#include "sim/estimate_around.h"
 #include "tests/fixture.h"
 #include "tests/suite.h"
 
@@ -80,6 +80,33 @@ END_TEST
 
 enum { STEPS = 6, MOST = 2 * STEPS };
 
+static void random_stretches(fx_random *r) {
+  stretch s[MOST], used[MOST], *heap[MOST];
+  size_t n = fx_range(r, 1, MOST);
+  for (size_t i = 0; i < n; i++) {
+    used[i] = s[i] =
+        (stretch){.r = (double)fx_range(r, 0, 9), .p = fx_unit(r), .q = (double)fx_range(r, 0, 9)};
+  }
+  double best = 0;
+  for (unsigned set = 1; set < 1u << n; set++) {
+    double h = INFINITY, q = INFINITY, area = 0;
+    for (size_t i = 0; i < n; i++) {
+      if (!(set >> i & 1)) continue;
+      h = fmin(h, s[i].r);
+      q = fmin(q, s[i].q);
+      area += s[i].p;
+    }
+    best = fmax(best, h + area + q);
+  }
+  ck_assert_double_eq_tol(around_end(used, n, heap), best, 1e-12 * best);
+}
+
+START_TEST(around_end__random_stretches__the_best_of_all_subsets) {
+  fx_random r = {4711};
+  for (int i = 0; i < 200; i++) random_stretches(&r);
+}
+END_TEST
+
 /* Chains of loads, matmuls and round trips to DRAM and back, so that transfers have heads as well
  * as tails; then the best subset of the transfers by trying all of them. */
 static void random_case(uint64_t seed) {
@@ -129,11 +156,11 @@ static void random_case(uint64_t seed) {
     }
     best = fmax(best, h + area + q);
   }
-  bounds b = est_bounds(&p, d, &mem);
-  ck_assert_double_eq_tol(b.dma_around_s, best, 1e-12 * best);
+  ck_assert_double_ge(est_bounds(&p, d, &mem).dma_around_s,
+                      best * (1 - 1e-12)); /* stages add to it */
 }
 
-START_TEST(est_bounds__random_transfers__as_the_best_of_all_subsets) {
+START_TEST(est_bounds__random_transfers__no_less_than_the_best_of_all_subsets) {
   for (uint64_t seed = 1; seed <= 200; seed++) {
     random_case(seed * 7919);
     arena_free(&mem);
@@ -188,7 +215,8 @@ int main(void) {
   tcase_add_checked_fixture(c, setup, teardown);
   tcase_add_test(c, est_bounds__load_compute_store__each_area_has_the_rest_around_it);
   tcase_add_test(c, est_bounds__tasks_enough_for_both_engines__half_of_their_time_behind_the_load);
-  tcase_add_test(c, est_bounds__random_transfers__as_the_best_of_all_subsets);
+  tcase_add_test(c, est_bounds__random_transfers__no_less_than_the_best_of_all_subsets);
+  tcase_add_test(c, around_end__random_stretches__the_best_of_all_subsets);
   tcase_add_test(c, est_bounds__groups__each_takes_one_engine);
   tcase_add_loop_test(c, est_bounds__random_groups__no_schedule_is_below, 0, 60);
   suite_add_tcase(s, c);
