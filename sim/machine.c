@@ -67,9 +67,11 @@ static void start(machine *m, uint32_t t, uint32_t r) {
              : kind_of(m, t) == OP_STORE ? dram
                                          : plat_host_sram(m->plat, j->parts.sram2);
   }
-  double before_s = j->parts.lead_s + j->parts.latency_s;
-  res->sets_up = r >= m->plat->n_engines && j->parts.route != NULL && !m->serial &&
-                 j->parts.alone_s - before_s > before_s;
+  if (r >= m->plat->n_engines && j->parts.route != NULL && !m->serial) {
+    double before_s = j->parts.lead_s + j->parts.latency_s;
+    double n = (double)m->plat->dmas[res->dma].channels;
+    res->sets_up = n * (j->parts.alone_s - before_s) > (n - 1) * before_s;
+  }
   if (m->obs.start != NULL) m->obs.start(m->obs.self, m->now, t, r, &x->why);
   if (r != m->self) m->wake[m->n_wake++] = r;
 }

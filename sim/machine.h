@@ -26,10 +26,11 @@
  * load or store goes before a move while none uses the DRAM: else channels that loaded side by side
  * would move side by side, and the DRAM stand still meanwhile.
  *
- * While a channel sets up a transfer that will flow longer than that takes, the others of its DMA
- * begin nothing: else transfers of one length, begun together, would end together and be set up
- * together, again and again, and the link stand still meanwhile. The DRAM moves just as much in the
- * end, as the first flow has the link to itself.
+ * While a channel sets up a transfer that then flows for f seconds after s of setup and latency, the
+ * others of its DMA begin nothing if f > s (1 - 1/n), n being its channels: else transfers of one
+ * length, begun together, would end together and be set up together, again and again, and the link
+ * stand still meanwhile. One after another they take s or f each, whichever is longer; together,
+ * n of them take s + n f.
  *
  * SRAM. A buffer is taken when its first writer starts and given back when the last task that reads
  * or writes it has ended; tensors that ops write over one another are one buffer (dag_room.h). Admission is the banker's rule on the full order, for each SRAM by

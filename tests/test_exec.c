@@ -219,6 +219,22 @@ START_TEST(dma__two_channels_of_short_transfers__set_up_together) {
 }
 END_TEST
 
+/* Longer than half of the setup: one after another, which takes less than together. */
+START_TEST(dma__two_channels_of_longer_transfers__set_up_in_turn) {
+  ck_time(n_loads((fx_backend)_i, 2, 20, 60000), 20 * 1e-4 + 6e-5);
+}
+END_TEST
+
+START_TEST(dma__four_channels__set_up_in_turn_above_three_quarters_of_setup) {
+  ck_time(n_loads((fx_backend)_i, 4, 20, 76000), 20 * 1e-4 + 7.6e-5);
+}
+END_TEST
+
+START_TEST(dma__four_channels__set_up_together_below_three_quarters_of_setup) {
+  ck_time(n_loads((fx_backend)_i, 4, 20, 74000), 5 * (1e-4 + 4 * 7.4e-5));
+}
+END_TEST
+
 /* Out of step by a first short transfer, setups hide: the link idles only during the first. */
 START_TEST(dma__two_channels_out_of_step__hide_setups) {
   platform p = fx_platform(&(fx_chip){.channels = 2, .setup_s = 1e-4}, &mem);
@@ -503,6 +519,9 @@ int main(void) {
   tcase_add_loop_test(t, dma__one_channel__pays_every_setup, 0, n);
   tcase_add_loop_test(t, dma__two_channels__hide_setups, 0, n);
   tcase_add_loop_test(t, dma__two_channels_of_short_transfers__set_up_together, 0, n);
+  tcase_add_loop_test(t, dma__two_channels_of_longer_transfers__set_up_in_turn, 0, n);
+  tcase_add_loop_test(t, dma__four_channels__set_up_in_turn_above_three_quarters_of_setup, 0, n);
+  tcase_add_loop_test(t, dma__four_channels__set_up_together_below_three_quarters_of_setup, 0, n);
   tcase_add_loop_test(t, dma__two_channels_out_of_step__hide_setups, 0, n);
   tcase_add_loop_test(t, prefetch__0__loads_and_computes_alternate, 0, n);
   tcase_add_loop_test(t, prefetch__2__only_the_last_compute_is_left_over, 0, n);
