@@ -22,7 +22,9 @@ typedef struct sweep {
   sweep_file file;
   uint64_t first, end, from; /* this shard's points; the first that is not there yet */
   sweep_run now;             /* the point that was prepared last */
-  const sweep_dag *dag;
+  sweep_run first_run;       /* the first point, for its platform */
+  bool alike;                /* all points' platforms are, to SimGrid */
+  const sweep_dag *dag;      /* NULL: its process compiles it */
   double prepared_s;
   uint64_t again; /* the piece that is tried a second time; UINT64_MAX: none */
   bool shows, terminal;
@@ -55,6 +57,20 @@ static int prepare(void *ctx, size_t piece, err *e) {
   return ERR_OK;
 }
 
+/* The point's DAG; NULL: there is none, `why` says why. */
+static const dag *point_dag(sweep *s, const char **why) {
+  static err fault;
+  sweep_run *x = &s->now;
+  dag *d = NULL;
+  if (s->dag == NULL) {
+    if (cmd_compile_work(&x->work, &d, &x->mem, &fault)) d = NULL;
+    *why = fault.msg;
+    return d;
+  }
+  if (s->dag->dag == NULL) *why = s->dag->why->msg;
+  return s->dag->dag;
+}
+
 /* In a process of its own: a row and, behind it, what it cost. */
 static int work(void *ctx, size_t piece, out *result, err *e) {
   (void)piece;
@@ -62,14 +78,20 @@ static int work(void *ctx, size_t piece, out *result, err *e) {
   sweep_run *x = &s->now;
   double start = now_s();
   static err fault;
-  const char *why = s->dag->dag == NULL ? s->dag->why->msg : NULL;
-  if (why == NULL && cmd_simulate_row(&x->c, s->dag->dag, &x->plat, result, &x->mem, &fault))
+  const char *why = NULL;
+  const dag *d = point_dag(s, &why);
+  double compiled = now_s();
+  if (d != NULL && cmd_simulate_row(&x->c, d, &x->plat, result, &x->mem, &fault)) {
+    d = NULL;
     why = fault.msg;
-  if (why != NULL) {
+  }
+  if (d == NULL) {
     report r = sweep_inputs(x, &x->mem);
     report_write_csv_failure(&r, why, result);
   }
-  costs mine = {.fork_s = start - s->prepared_s, .simulate_s = now_s() - start};
+  costs mine = {.fork_s = start - s->prepared_s,
+                .compile_s = compiled - start,
+                .simulate_s = now_s() - compiled};
   out_write(result, &mine, sizeof mine);
   (void)e;
   return ERR_OK;
@@ -97,6 +119,7 @@ static int take(void *ctx, size_t piece, const jobs_result *r, err *e) {
     double start = now_s();
     memcpy(&its, r->data + r->len - sizeof its, sizeof its);
     s->cost.fork_s += its.fork_s;
+    s->cost.compile_s += its.compile_s;
     s->cost.simulate_s += its.simulate_s;
     if (sweep_file_add(&s->file, r->data, r->len - sizeof its, e)) return e->status;
     s->cost.write_s += now_s() - start;
@@ -157,7 +180,11 @@ static int check_points(sweep *s, const char **header, const char **plan, arena 
     for (int k = 0; k < x.argc; k++) h = hash(h, x.argv[k], strlen(x.argv[k]) + 1);
     sweep_count_work(&s->source, &x);
     int status = check_columns(&x, i, header, a, e);
-    arena_free(&x.mem);
+    s->alike = i == s->first || (s->alike && exec_simgrid_alike(&s->first_run.plat, &x.plat));
+    if (i == s->first)
+      s->first_run = x;
+    else
+      arena_free(&x.mem);
     if (status != ERR_OK) return status;
   }
   for (size_t i = 0; i < s->source.n_plats; i++) { /* a platform file may change */
@@ -210,11 +237,15 @@ static int run_points(sweep *s, arena *a, err *e) {
                    s->file.part);
   }
   s->from = s->first + s->file.rows;
-  exec_simgrid_start();
+  if (exec_simgrid_prepare(s->alike ? &s->first_run.plat : NULL, e)) {
+    sweep_file_leave(&s->file);
+    return e->status;
+  }
   s->begun_s = s->shown_s = now_s();
   int status = jobs_run_prepared((size_t)(s->end - s->from), (size_t)s->c->number[CLI_JOBS],
                                  prepare, work, take, s, e);
   arena_free(&s->now.mem);
+  arena_free(&s->first_run.mem);
   if (status != ERR_OK) {
     sweep_file_leave(&s->file);
     return status;

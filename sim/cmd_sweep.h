@@ -4,7 +4,7 @@
  * for each key that varies. It is read by the parser of command lines, so that an option means, and
  * refuses, here what it does there. Models and platform files are read once, and a DAG is compiled
  * once for each distinct piece of work (options, model, and what the compiler sees of the
- * platform). Whoever has checked all points has counted their work, so that a DAG goes with its
+ * platform): one that a single point has, in that point's process, beside others. Whoever has checked all points has counted their work, so that a DAG goes with its
  * last point: what is kept makes every fork dearer. DAGs to be used again are kept up to
  * SWEEP_KEPT_TASKS tasks together; from then on the one used last makes room, so that of work that
  * comes round again most is found. */
@@ -76,7 +76,8 @@ ERR_CHECK int sweep_read_point(sweep_source *s, uint64_t i, sweep_run *x, err *e
 /* Counts the work of a point that will come. */
 void sweep_count_work(sweep_source *s, const sweep_run *x);
 
-/* Its DAG, from those kept or compiled now; valid until the next call. */
+/* Its DAG, from those kept or compiled now; valid until the next call. NULL: no other point to come
+ * has that work, so it is the point's own process that compiles it. */
 const sweep_dag *sweep_find_dag(sweep_source *s, const sweep_run *x);
 
 /* A report with the point's inputs and no result. */

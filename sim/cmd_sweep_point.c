@@ -265,11 +265,15 @@ const sweep_dag *sweep_find_dag(sweep_source *s, const sweep_run *x) {
     s->dags[s->n_dags - 1] = found;
     return &s->dags[s->n_dags - 1];
   }
+  s->compiled++;
+  if (count != NULL && new.left == 0) {
+    free(new.key);
+    return NULL;
+  }
   if (s->n_dags > 0 && s->kept_tasks + s->n_dags > SWEEP_KEPT_TASKS) drop_last(s);
   new.why = mem_alloc(1, sizeof *new.why);
   *new.why = (err){0};
   if (cmd_compile_work(&x->work, &new.dag, &new.mem, new.why)) new.dag = NULL;
-  s->compiled++;
   s->kept_tasks += tasks_of(&new);
   ARENA_PUSH(s->mem, s->dags, s->n_dags, s->cap_dags, new);
   return &s->dags[s->n_dags - 1];

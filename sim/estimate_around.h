@@ -11,10 +11,21 @@ typedef struct stretch {
   double r, p, q;
 } stretch;
 
+/* A heap of stretches, the largest q on top: ties do not matter to the result. */
+typedef struct waiting {
+  double q;
+  stretch *of;
+} waiting;
+
+typedef struct around_space {
+  stretch *spare;
+  waiting *heap;
+} around_space;
+around_space around_space_new(size_t n, arena *a); /* for n stretches at most */
+
 /* max over sets S of (min r + sum p + min q): the end of Jackson's preemptive schedule, which
- * always serves the largest q (Carlier 1982). Sorts and uses up the stretches; `heap` has room for
- * n. Cost: n log n. */
-double around_end(stretch *s, size_t n, stretch **heap);
+ * always serves the largest q (Carlier 1982). Sorts and uses up the stretches. Cost: n log n. */
+double around_end(stretch *s, size_t n, around_space *space);
 
 /* All engines are one resource, all channels another, then each shared link, then for each group
  * the one engine that it runs on. */

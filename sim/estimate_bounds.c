@@ -107,15 +107,16 @@ static void make_around(work *w, size_t n_resources, const double *head, const d
   for (size_t i = 0; i < w->n_uses; i++) first[w->uses[i].resource + 1]++;
   for (size_t r = 0; r < n_resources; r++) first[r + 1] += first[r];
   stretch *s = ARENA_NEW(&w->mem, stretch, w->n_uses);
-  stretch **heap = ARENA_NEW(&w->mem, stretch *, w->n_uses);
-  size_t *at = ARENA_NEW(&w->mem, size_t, n_resources);
+  size_t *at = ARENA_NEW(&w->mem, size_t, n_resources), most = 0;
   for (size_t i = 0; i < w->n_uses; i++) {
     const use *u = &w->uses[i];
     s[first[u->resource] + at[u->resource]++] =
         (stretch){.r = head[u->task] + u->lead_s, .p = u->p_s, .q = tail[u->task]};
   }
+  for (size_t r = 0; r < n_resources; r++) most = at[r] > most ? at[r] : most;
+  around_space space = around_space_new(most, &w->mem);
   for (size_t r = 0; r < n_resources; r++)
-    around_s[r] = around_end(s + first[r], first[r + 1] - first[r], heap);
+    around_s[r] = around_end(s + first[r], first[r + 1] - first[r], &space);
 }
 
 /* Best times, all uses, and the longest chain of best times. */
@@ -146,6 +147,9 @@ bounds est_bounds(const platform *p, const dag *d, arena *a) {
   size_t groups = LINKS + p->n_links, n = groups + d->n_groups;
   work w = {.p = p, .d = d, .alike = est_engines_alike(p)};
   w.must = mandatory_links(p, &w.mem);
+  w.cap_uses =
+      4 * d->n_tasks; /* most tasks use an engine or a channel, and two links or a group besides */
+  w.uses = ARENA_NEW(&w.mem, use, w.cap_uses);
   w.area_s = ARENA_NEW(&w.mem, double, n);
   double *head = ARENA_NEW(&w.mem, double, d->n_tasks),
          *tail = ARENA_NEW(&w.mem, double, d->n_tasks);

@@ -32,7 +32,8 @@ typedef struct walk {
   /* one stage's */
   uint64_t *at;      /* by resource */
   uint32_t *touched; /* resources */
-  stretch *stretch, **heap;
+  stretch *stretch;
+  around_space space;
   double *group_s;
   arena *mem;
 } walk;
@@ -97,7 +98,7 @@ static double resources_s(walk *w, uint32_t stage) {
     double sum = 0;
     for (size_t k = n; k < end && r >= w->n_shared; k++) sum += w->stretch[k].p;
     if (r >= w->n_shared) w->group_s[n_groups++] = sum;
-    most = fmax(most, around_end(w->stretch + n, end - n, w->heap));
+    most = fmax(most, around_end(w->stretch + n, end - n, &w->space));
     n = end;
     w->at[r] = 0;
   }
@@ -109,7 +110,7 @@ static void find_least(walk *w, size_t n_uses) {
   w->touched = ARENA_NEW(w->mem, uint32_t, w->n_resources);
   w->group_s = ARENA_NEW(w->mem, double, w->n_resources);
   w->stretch = ARENA_NEW(w->mem, stretch, n_uses + 1);
-  w->heap = ARENA_NEW(w->mem, stretch *, n_uses + 1);
+  w->space = around_space_new(n_uses, w->mem);
   w->least_s = w->room.least_s;
   for (uint32_t j = 0; j < w->s->n; j++) w->least_s[j] = fmax(w->least_s[j], resources_s(w, j));
 }

@@ -1,10 +1,10 @@
 /* exec.h - runs a DAG on a platform under a policy, in simulated time, and tells an observer.
  *
  * exec_simgrid: in SimGrid, the real thing. One actor per engine and per DMA channel. SimGrid shares the links among
- * the flows (CM02, max-min fair, no TCP artefacts); the platform it loads is plat_write_xml of the checked table with
- * all latencies zero, and actors sleep the latency before they send (model.md). An engine runs one task at a time, so its
- * arithmetic needs no sharing: it sleeps what remains of it after the operand stream has ended. One simulation per
- * process: a second call is a programmer fault (tests and sweeps fork).
+ * the flows (CM02, max-min fair, no TCP artefacts); the platform it loads is the checked table with all latencies zero
+ * (exec_simgrid_load.h), and actors sleep the latency before they send (model.md). An engine runs one task at a time,
+ * so its arithmetic needs no sharing: it sleeps what remains of it after the operand stream has ended. One simulation
+ * per process: a second call is a programmer fault (tests and sweeps fork).
  *
  * exec_fluid: the same machine with a small max-min fluid model of our own instead of SimGrid: an independent check
  * of SimGrid's times in the tests, and usable under sanitizers. */
@@ -19,8 +19,11 @@ ERR_CHECK int exec_simgrid(const dag *d, const platform *p, const policy *pol, c
 ERR_CHECK int exec_fluid(const dag *d, const platform *p, const policy *pol, const machine_options *opt,
                          const observer *obs, arena *a, err *e);
 
-/* What every simulation begins with: starts SimGrid, without a platform. exec_simgrid does it by
- * itself; a process that forks one child a simulation saves them that by doing it once before. */
-void exec_simgrid_start(void);
+/* What a simulation begins with: starts SimGrid, loads the platform and creates the actors. exec_simgrid does it by
+ * itself; a process that forks one child a simulation saves them that by doing it once before. `p` must live on, and
+ * simulations are on platforms that are alike: they differ in no host, DMA channel, route, or name, and in no link
+ * but for its bandwidth and latency. NULL: starts SimGrid and no more; then they are on any. */
+ERR_CHECK int exec_simgrid_prepare(const platform *p, err *e);
+bool exec_simgrid_alike(const platform *a, const platform *b);
 
 #endif

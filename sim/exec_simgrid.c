@@ -1,37 +1,23 @@
-#ifdef __linux__
-#define _GNU_SOURCE /* memfd_create */
-#include <sys/mman.h>
-#endif
-
 #include "sim/exec.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <simgrid/actor.h>
 #include <simgrid/engine.h>
 #include <simgrid/host.h>
 #include <simgrid/semaphore.h>
-#include <simgrid/version.h>
-#include <xbt/config.h>
 
-#if SIMGRID_VERSION >= 33400
-#define TIMING_PRECISION "precision/timing"
-#else
-#define TIMING_PRECISION "surf/precision"
-#endif
+#include "sim/exec_simgrid_load.h"
 
-/* Flows are sent in units of 1/SCALE byte (and links carry SCALE times their bandwidth), as SimGrid
- * truncates a flow to whole units and a stream that turns real half-way has a fraction of a byte
- * left. */
-enum { SCALE = 1 << 20 };
+/* SimGrid's clock at the end, far beyond that of any run (up to 1e13 s both are exact): a run that
+ * is told when to end leaves its actors as they are. Without, each of them would have to end, which
+ * costs an exception. */
+static const double FOREVER_S = 1e30;
 
 /* An engine's operand stream is quiet while no link can be short: then it runs at the rate of its
  * route, its end is known, and one timed wait plays the whole task. Only when more streams than
@@ -69,7 +55,7 @@ static struct {
   size_t n_streams;    /* quiet and real, of the main actors */
   size_t n_known;      /* quiet and apart: whose ends are known */
   double known_next_s; /* none of them begins or ends before it */
-  bool stop, used;
+  bool rehearses, used;
 } sim;
 
 static void wake(uint32_t r) {
@@ -122,11 +108,6 @@ static void end_job(uint32_t r) {
   catch_up(now);
   machine_end(sim.m, r, now);
   wake_all();
-  sim.stop = machine_finished(sim.m) || machine_stuck(sim.m);
-  for (uint32_t w = 0; sim.stop && w < sim.n_lanes; w++) {
-    wake(w);
-    if (sim.lane[w].second != NULL) sg_sem_release(sim.lane[w].second);
-  }
 }
 
 /* Sends a flow of the job, or what is left of it, and tells the observer. */
@@ -137,7 +118,7 @@ static void flow(uint32_t r, const machine_job *j, int which, double bytes, bool
     wake_all();
   }
   sg_host_t from = sim.host[which == 0 ? j->src : j->src2];
-  if (bytes > 0) sg_host_sendto(from, sim.host[j->dst], bytes * SCALE);
+  if (bytes > 0) sg_host_sendto(from, sim.host[j->dst], bytes * EXEC_SCALE);
   catch_up(simgrid_get_clock());
   machine_flow(sim.m, r, which, simgrid_get_clock(), false);
 }
@@ -276,7 +257,6 @@ static void second_actor(int argc, char **argv) {
   lane *l = &sim.lane[r];
   for (;;) {
     sg_sem_acquire(l->second);
-    if (sim.stop) return;
     const machine_job *j = machine_job_of(sim.m, r);
     sleep_until(l->second_begin_s);
     flow(r, j, 1, (double)j->parts.flow2_B, true);
@@ -290,12 +270,24 @@ static void play_transfer(uint32_t r, const machine_job *j) {
   if (x->route != NULL) flow(r, j, 0, (double)x->flow_B, true);
 }
 
+/* What a simulation will do, in no time: what it then finds is bound, mapped and allocated. */
+static void rehearse(uint32_t r) {
+  const plat_route *way = &sim.plat->routes[0];
+  if (r == 0) {
+    (void)sg_sem_acquire_timeout(sim.lane[0].sem, 1);
+    sg_host_sendto(sim.host[way->src], sim.host[way->dst], 0);
+  } else if (r == 1) {
+    sg_sem_release(sim.lane[0].sem);
+  }
+}
+
 static void resource_actor(int argc, char **argv) {
   assert(argc == 2);
   (void)argc;
   uint32_t r = (uint32_t)strtoul(argv[1], NULL, 10);
-  while (!sim.stop) {
-    const machine_job *j = machine_job_of(sim.m, r);
+  if (sim.rehearses) rehearse(r);
+  for (;;) {
+    const machine_job *j = sim.m == NULL ? NULL : machine_job_of(sim.m, r);
     if (j == NULL) {
       sim.lane[r].idle = true;
       sg_sem_acquire(sim.lane[r].sem);
@@ -406,76 +398,6 @@ static bool *find_apart(const platform *p, arena *a) {
   return apart;
 }
 
-void exec_simgrid_start(void) {
-  static bool started;
-  if (started) return;
-  started = true;
-  static char name[] = "llamasim", quiet[] = "--log=root.thresh:critical";
-  static char *argv[] = {name, quiet, NULL};
-  int argc = 2;
-  struct sigaction
-      interrupt; /* SimGrid takes SIGINT over, and would exit with 1 and leave files behind */
-  sigaction(SIGINT, NULL, &interrupt);
-  simgrid_init(&argc, argv);
-  sigaction(SIGINT, &interrupt, NULL);
-  sg_cfg_set_string("network/model", "CM02");
-  sg_cfg_set_double("network/TCP-gamma", 0);
-  sg_cfg_set_boolean("network/crosstraffic", "no");
-  sg_cfg_set_double(TIMING_PRECISION, 1e-13);
-}
-
-/* A file without a name where the system has such, so that a kill leaves nothing behind; else one
- * in TMPDIR. Writes its path. */
-static int temporary_file(char *path, size_t size, bool *named) {
-#ifdef __linux__
-  int hidden = memfd_create("llamasim-platform", MFD_CLOEXEC);
-  snprintf(path, size, "/proc/self/fd/%d", hidden);
-  *named = false;
-  if (hidden >= 0 && access(path, R_OK) == 0) return hidden;
-  if (hidden >= 0) close(hidden);
-#endif
-  const char *dir = getenv("TMPDIR");
-  snprintf(path, size, "%s/llamasim-platform-XXXXXX", dir != NULL && *dir != 0 ? dir : "/tmp");
-  *named = true;
-  return mkstemp(path);
-}
-
-/* SimGrid reads platforms from files only: the table goes through a temporary one. */
-static int load_platform(const platform *p, err *e) {
-  char path[4096];
-  bool named;
-  int fd = temporary_file(path, sizeof path, &named);
-  if (fd < 0)
-    return err_set(
-        e, ERR_BAD,
-        "%s: cannot create a temporary file: %s; set TMPDIR to a folder that can be written", path,
-        strerror(errno));
-  out *o = out_memory();
-  platform scaled = *p;
-  plat_link *links = mem_alloc(p->n_links, sizeof *links);
-  memcpy(links, p->links, p->n_links * sizeof *links);
-  for (size_t i = 0; i < p->n_links; i++) links[i].bandwidth_Bps *= SCALE;
-  scaled.links = links;
-  plat_write_xml(&scaled, true, o);
-  free(links);
-  size_t len, done = 0;
-  const char *text = out_text(o, &len);
-  while (done < len) {
-    ssize_t n = write(fd, text + done, len - done);
-    if (n <= 0) break;
-    done += (size_t)n;
-  }
-  if (done < len)
-    err_set(e, ERR_BAD, "%s: cannot write a temporary file: %s; set TMPDIR to a folder with room",
-            path, strerror(errno));
-  else
-    simgrid_load_platform(path);
-  out_abort(o);
-  close(fd);
-  if (named) unlink(path);
-  return e->status;
-}
-
 static void find_hosts(const platform *p, arena *a) {
   uint32_t n = plat_host_dma(p, 0) + (uint32_t)p->n_dmas;
   sim.host = ARENA_NEW(a, sg_host_t, n);
@@ -497,24 +419,67 @@ static void start_actors(uint32_t r) {
   sg_actor_create_(number, home, second_actor, 2, argv);
 }
 
+static bool same_route(const plat_route *a, const plat_route *b) {
+  return a->src == b->src && a->dst == b->dst && a->symmetrical == b->symmetrical &&
+         a->n_links == b->n_links && memcmp(a->link, b->link, a->n_links * sizeof *a->link) == 0;
+}
+
+bool exec_simgrid_alike(const platform *a, const platform *b) {
+  uint32_t n_hosts = plat_host_dma(a, 0) + (uint32_t)a->n_dmas;
+  if (a->n_engines != b->n_engines || a->n_srams != b->n_srams || a->n_dmas != b->n_dmas ||
+      a->n_links != b->n_links || a->n_routes != b->n_routes)
+    return false;
+  for (uint32_t h = 0; h < n_hosts; h++)
+    if (strcmp(plat_host_name(a, h), plat_host_name(b, h)) != 0) return false;
+  for (size_t i = 0; i < a->n_dmas; i++)
+    if (a->dmas[i].channels != b->dmas[i].channels) return false;
+  for (size_t i = 0; i < a->n_links; i++)
+    if (strcmp(a->links[i].name, b->links[i].name) != 0 ||
+        a->links[i].fatpipe != b->links[i].fatpipe)
+      return false;
+  for (size_t i = 0; i < a->n_routes; i++)
+    if (!same_route(&a->routes[i], &b->routes[i])) return false;
+  return true;
+}
+
+/* An engine and a DMA channel are two lanes at least. */
+static int prepare(const platform *p, bool rehearses, err *e) {
+  static arena forever;
+  assert(sim.lane == NULL && "one platform a process");
+  if (exec_load(p, e)) return e->status;
+  sim.plat = p;
+  sim.rehearses = rehearses;
+  find_hosts(p, &forever);
+  sim.apart = find_apart(p, &forever);
+  sim.n_lanes = p->n_engines;
+  for (size_t i = 0; i < p->n_dmas; i++) sim.n_lanes += p->dmas[i].channels;
+  sim.lane = ARENA_NEW(&forever, lane, sim.n_lanes);
+  for (uint32_t r = 0; r < sim.n_lanes; r++) start_actors(r);
+  simgrid_run_until(0); /* they begin, find no job and wait for one */
+  return ERR_OK;
+}
+
+int exec_simgrid_prepare(const platform *p, err *e) {
+  if (p != NULL) return prepare(p, true, e);
+  exec_start();
+  return ERR_OK;
+}
+
 int exec_simgrid(const dag *d, const platform *p, const policy *pol, const machine_options *opt,
                  const observer *obs, arena *a, err *e) {
   assert(!sim.used && "one simulation a process");
   if (machine_new(&sim.m, d, p, pol, opt, obs, a, e)) return e->status;
+  if (sim.lane == NULL && prepare(p, false, e)) return e->status;
   sim.used = true;
-  exec_simgrid_start();
-  if (load_platform(p, e)) return e->status;
-  find_hosts(p, a);
+  assert(sim.n_lanes == machine_resources(sim.m));
   sim.plat = p;
-  sim.apart = find_apart(p, a);
+  exec_load_bandwidths(p);
   sim.quiet = quiet_streams(p);
   sim.known_next_s = INFINITY;
-  sim.n_lanes = machine_resources(sim.m);
-  sim.lane = ARENA_NEW(a, lane, sim.n_lanes);
   machine_begin(sim.m);
   for (uint32_t r = machine_wake(sim.m); r != OBS_NONE; r = machine_wake(sim.m)) continue;
-  if (machine_finished(sim.m) || machine_stuck(sim.m)) return machine_verdict(sim.m, e);
-  for (uint32_t r = 0; r < sim.n_lanes; r++) start_actors(r);
-  simgrid_run();
+  for (uint32_t r = 0; r < sim.n_lanes; r++)
+    if (machine_job_of(sim.m, r) != NULL) wake(r);
+  simgrid_run_until(FOREVER_S);
   return machine_verdict(sim.m, e);
 }

@@ -76,8 +76,8 @@ library() {
     case $1 in sim/platform_xml*.c | sim/platform_schema*.c) return 0 ;; esac
     why="only sim/platform_xml*.c and sim/platform_schema*.c may see libxml2" && return 1 ;;
   simgrid/* | xbt/* | smpi/*)
-    case $1 in sim/exec_simgrid.c | bench/*) return 0 ;; esac
-    why="only sim/exec_simgrid.c and bench/ may see SimGrid" && return 1 ;;
+    case $1 in sim/exec_simgrid*.c | bench/*) return 0 ;; esac
+    why="only sim/exec_simgrid*.c and bench/ may see SimGrid" && return 1 ;;
   esac
   return 0
 }

@@ -68,6 +68,15 @@ for model in llama-3.2-1b stories15m; do
 done
 same models.csv models-single.csv "models"
 
+# and where all platforms are alike but for rates, so that processes start from one that has its platform already
+rates=(--vary dram.bandwidth=20GBps,60GBps --vary sram.bandwidth=90GBps,400GBps --vary port0.bandwidth=30GBps,100GBps --vary engine.speed=1Tf,8Tf)
+sweep --model stories15m "${rates[@]}" --out rates.csv --jobs 2 || fail "rates: exit status $?"
+for dram in 20 60; do for sram in 90 400; do for port in 30 100; do for speed in 1 8; do
+  "$bin" run --quiet --model stories15m --set dram.bandwidth=${dram}GBps --set sram.bandwidth=${sram}GBps \
+    --set port0.bandwidth=${port}GBps --set engine.speed=${speed}Tf --csv rates-single.csv >/dev/null || fail "run: exit status $?"
+done; done; done; done
+same rates.csv rates-single.csv "16 points of rates and 16 runs"
+
 # --- a file of points: the same rows; quotes, blank lines, an empty cell, CRLF
 {
   printf 'dtype,scheduler,engines,dram.bandwidth\n'
