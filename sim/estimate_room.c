@@ -13,6 +13,7 @@ typedef struct room {
   uint32_t lo, hi;      /* first and last stage of fixed users */
   uint32_t writer;      /* the one task that writes it before all others use it, or STAGE_NONE */
   bool written;         /* by any task so far */
+  bool fed;             /* by a load that may come before its stage */
   uint32_t stage, task; /* + 1: seen in, and by */
   double longest_s;     /* in the present stage */
   uint32_t n_groups, group[GROUPS];
@@ -57,6 +58,7 @@ static void use_room(keeper *k, uint32_t t, const dag_view *v, bool writes) {
   if (writes && root == v->tensor && r->writer != t) {
     r->writer = r->written ? STAGE_NONE : t;
     r->written = true;
+    r->fed = r->fed || !k->s->fixed[t];
   }
   if (!k->s->fixed[t]) return;
   uint32_t stage = k->s->of[t];
@@ -80,8 +82,10 @@ static void find_lives(keeper *k, uint64_t *held_B) {
   for (uint32_t i = 0; i < d->n_tensors; i++) {
     room *r = &k->rooms[i];
     if (k->root[i] != i || r->lo == STAGE_NONE || r->lo == r->hi) continue;
-    held_B[r->lo] += r->bytes;
-    held_B[r->hi] -= r->bytes;
+    if (!r->fed || r->writer != STAGE_NONE) { /* else a later load may have its room here */
+      held_B[r->lo] += r->bytes;
+      held_B[r->hi] -= r->bytes;
+    }
     k->through_B[r->lo + 1] += r->bytes;
     k->through_B[r->hi] -= r->bytes;
   }

@@ -110,6 +110,44 @@ START_TEST(est_bounds__loads_behind_a_long_layer__as_many_ahead_as_sram_holds) {
 }
 END_TEST
 
+/* Rows row .. row + 499 of the tensors, loaded; and a product with them. */
+static void load_rows(dag *d, uint32_t from, uint32_t to, uint64_t row) {
+  uint64_t lo[] = {row, 0}, len[] = {500, 1000};
+  dag_view home = dag_box(d, from, lo, len), tile = dag_box(d, to, lo, len);
+  dag_task t = {.name = "rows", .group = DAG_NO_GROUP, .op = OP_LOAD_WEIGHT};
+  dag_add_task(d, &t, &home, 1, &tile, 1);
+}
+
+static layer use_rows(dag *d, const layer *before, uint32_t x, uint32_t w, uint64_t row) {
+  layer l = {0};
+  dag_view reads[] = {dag_all(d, x), dag_box(d, w, (uint64_t[]){row, 0}, (uint64_t[]){500, 1000})};
+  uint32_t y = dag_add_tensor(d, "y", DAG_SRAM, DAG_ACT, DT_INT8, 2, (uint64_t[]){1, 500});
+  dag_view to = dag_all(d, y);
+  dag_task t = {.name = "product", .group = DAG_NO_GROUP, .op = OP_MATMUL};
+  l.task[l.n++] = dag_add_task_after(d, &t, reads, 2, &to, 1, before->task, before->n);
+  return l;
+}
+
+START_TEST(est_bounds__tensor_loaded_in_two_parts__the_second_has_its_room_already) {
+  /* loads of 50 ms, products of 101 ms; all of the weights' room is taken with the first load */
+  fx_chip c = {.speed = 1e9, .overhead_s = 100e-3, .dram_Bps = 1e7, .sram_B = 1010000};
+  platform p = fx_platform(&c, &mem);
+  dag *d = dag_new(&mem);
+  uint64_t dim[] = {1000, 1000};
+  uint32_t home = dag_add_tensor(d, "home", DAG_DRAM, DAG_WEIGHT, DT_INT8, 2, dim);
+  uint32_t w = dag_add_tensor(d, "w", DAG_SRAM, DAG_WEIGHT, DT_INT8, 2, dim);
+  uint32_t x = fx_load(d, 1000);
+  load_rows(d, home, w, 0);
+  layer a = use_rows(d, &(layer){0}, x, w, 0);
+  load_rows(d, home, w, 500);
+  layer b = use_rows(d, &a, x, w, 500);
+  use_rows(d, &b, x, w, 0);
+  double run_s = fx_run(FX_FLUID, d, &p, "fit", 100, false, &mem)->makespan_s;
+  SAME(run_s, 0.1e-3 + 50e-3 + 3 * 101e-3);
+  SAME(est_bounds(&p, d, &mem).lower_s, run_s);
+}
+END_TEST
+
 START_TEST(est_bounds__sram_for_so_many_tiles__so_many_at_once) {
   /* 12 products behind loads of 500 kB each, 0.5 ms and 1 ms; four engines, four fast channels */
   for (uint32_t fit = 1; fit <= 3; fit++) {
@@ -208,6 +246,7 @@ int main(void) {
   tcase_add_test(c, est_bounds__a_layer_that_does_not_wait_for_all__no_stage);
   tcase_add_test(c, est_bounds__more_groups_than_engines__two_share_one);
   tcase_add_test(c, est_bounds__loads_behind_a_long_layer__as_many_ahead_as_sram_holds);
+  tcase_add_test(c, est_bounds__tensor_loaded_in_two_parts__the_second_has_its_room_already);
   tcase_add_test(c, est_bounds__sram_for_so_many_tiles__so_many_at_once);
   tcase_add_loop_test(c, est_bounds__random_layers__no_schedule_is_below, 0, 200);
   suite_add_tcase(s, c);
