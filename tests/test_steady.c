@@ -100,18 +100,18 @@ START_TEST(dram_link__memory_bound_decode__streams_99_percent_of_the_time) {
 }
 END_TEST
 
-/* What is measured, by hand: two loads of 1000 B at 1 GB/s on one channel, each after 1 us of setup
- * and 0.5 us of latency: 2 of 5 us. With two channels the setups overlap: both stream from 1.5 us
- * on, for 2 us: 2 of 3.5 us. */
+/* What is measured, by hand: two loads of 500 B at 1 GB/s on one channel, each after 1 us of setup
+ * and 0.5 us of latency: 1 of 4 us. With two channels the setups overlap, as the loads are shorter
+ * than half of them: both stream from 1.5 us on, for 1 us: 1 of 2.5 us. */
 START_TEST(busy_share__two_loads__is_the_time_that_data_flows) {
   for (uint32_t channels = 1; channels <= 2; channels++) {
     platform p = fx_platform(
         &(fx_chip){.channels = channels, .setup_s = 1e-6, .dram_latency_s = 5e-7}, &mem);
     dag *d = dag_new(&mem);
-    fx_load(d, 1000);
-    fx_load(d, 1000);
+    fx_load(d, 500);
+    fx_load(d, 500);
     timeline *tl = fx_run(FX_FLUID, d, &p, "heft", 2, false, &mem);
-    double expected = channels == 1 ? 2 / 5.0 : 2 / 3.5;
+    double expected = channels == 1 ? 1 / 4.0 : 1 / 2.5;
     ck_assert_double_eq_tol(busy_share(tl, 0), expected, 1e-9);
   }
 }
