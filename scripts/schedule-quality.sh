@@ -5,16 +5,20 @@
 #
 # The grid is the full product of the values below; POINTS of them are taken, evenly strewn (a fixed stride, no chance).
 # Points that do not fit a chip (the program says so) are counted and left out, for all policies alike.
+# Of every run it checks that the bound is not above the makespan, and that attribution sums to the makespan, both to 1e-9 of it.
+# A run that breaks that, or fails, is named, and the exit status is 1.
 #
-# Usage:   scripts/schedule-quality.sh [--points N] [--budget N] [--jobs N] [--out FOLDER] [POLICY ...]
-#          N = 360 points, a budget of 200 evaluations for search, half of the cores; the policies: all but exact, serial, random
+# Usage:   scripts/schedule-quality.sh [--quick] [--points N] [--budget N] [--jobs N] [--out FOLDER] [POLICY ...]
+#          N = 360 points, a budget of 200 evaluations for search, all cores; the policies: all but exact, serial, random.
+#          --quick: 60 points, a budget of 20
 # Example: scripts/schedule-quality.sh --points 40 heft prio
-# OUT/quality.csv has a row a point and policy: makespan, bound, what binds.
+# OUT/quality.csv has a row a point and policy: makespan, bound, what binds. Progress goes to standard error.
 . "$(dirname "$0")/lib.sh"
-POINTS=360 BUDGET=200 OUT=$ROOT/out/quality WORKERS=$(((JOBS + 1) / 2)) POLICIES=()
+POINTS=360 BUDGET=200 OUT=$ROOT/out/quality WORKERS=$JOBS POLICIES=()
 while [ $# -gt 0 ]; do
   case $1 in
   -h | --help) show_help; exit 0 ;;
+  --quick) POINTS=60 BUDGET=20; shift ;;
   --points | --budget | --jobs | --out)
     [ $# -ge 2 ] || die "$1 needs a value"
     case $1 in --points) POINTS=$2 ;; --budget) BUDGET=$2 ;; --jobs) WORKERS=$2 ;; --out) OUT=$2 ;; esac
@@ -65,13 +69,27 @@ for p in $POLICIES; do
   status=$?
   if [ $status -eq 1 ]; then echo "$index,$p,,,,,infeasible,$options"; continue; fi
   if [ $status -ne 0 ]; then echo "$index $p: $(head -1 "$OUT/points/$index.err")" >&2; echo "$index,$p,,,,,failed,$options"; continue; fi
-  awk -F, -v i="$index" -v p="$p" -v o="$options" 'NR == 1 {for (k = 1; k <= NF; k++) at[$k] = k; next}
-    {printf "%d,%s,%s,%s,%.9f,%s,ok,%s\n", i, p, $at["makespan_s"], $at["bounds.lower_s"], $at["makespan_s"] / $at["bounds.lower_s"], $at["bounds.binding"], o}' \
-    "$OUT/points/$index.out"
+  awk -F, -v i="$index" -v p="$p" -v o="$options" 'NR == 1 {for (k = 1; k <= NF; k++) {at[$k] = k; part[k] = $k ~ /^attribution\./}; next}
+    {
+      sum = 0; n = 0; total = $at["makespan_s"]; status = "ok"
+      for (k = 1; k <= NF; k++) if (part[k]) {sum += $k; n++}
+      if (n < 8 || !(sum - total <= 1e-9 * total && total - sum <= 1e-9 * total)) status = "unexplained"
+      if (!($at["bounds.lower_s"] <= total * (1 + 1e-9))) status = "below-bound"
+      if (status != "ok")
+        printf "%s %s: %s: makespan %s, attribution %.17g, bound %s: %s\n", i, p, status, total, sum, $at["bounds.lower_s"], o >"/dev/stderr"
+      printf "%d,%s,%s,%s,%.9f,%s,%s,%s\n", i, p, total, $at["bounds.lower_s"], total / $at["bounds.lower_s"], $at["bounds.binding"], status, o
+    }
+    END {if (NR < 2) {printf "%d,%s,,,,,failed,%s\n", i, p, o; printf "%s %s: no row\n", i, p >"/dev/stderr"}}' "$OUT/points/$index.out"
 done >"$OUT/points/$index.csv"
 rm -f "$OUT/points/$index.out" "$OUT/points/$index.err"
+n=$(find "$OUT/points" -name '*.done' | wc -l)
+: >"$OUT/points/$index.done"
+n=$((n + 1))
+if [ -t 2 ]; then printf '\r%d of %d points' "$n" "$POINTS" >&2; [ "$n" -lt "$POINTS" ] || echo >&2
+elif [ $((n % 20)) -eq 0 ]; then echo "$n of $POINTS points, ${SECONDS_AT:+$(($(date +%s) - SECONDS_AT)) s}" >&2; fi
 EOP
-export LLAMASIM OUT BUDGET
+SECONDS_AT=$(date +%s)
+export LLAMASIM OUT BUDGET POINTS SECONDS_AT
 say "$POINTS points, policies ${POLICIES[*]}; $OUT/quality.csv"
 grid | tr '\n' '\0' | POLICIES="${POLICIES[*]}" xargs -0 -P "$WORKERS" -I{} bash "$OUT/point.sh" {}
 {
@@ -103,11 +121,12 @@ awk -F, -v policies="${POLICIES[*]}" '
   NR == 1 {next}
   {seen[$1] = 1; split_of[$1] = $8; sub(/.*split /, "", split_of[$1])}
   $7 == "infeasible" {bad[$1] = 1; no[$1] = 1}
-  $7 == "failed" {bad[$1] = 1; broke[$1] = 1}
-  $7 == "ok" {r[$1, $2] = $5 + 0}
+  $7 == "failed" || $7 == "unexplained" || $7 == "below-bound" {bad[$1] = 1; broke[$1] = 1}
+  $7 == "ok" {r[$1, $2] = $5 + 0; runs++}
   END {
     for (i in seen) {points++; if (i in broke) failed++; else if (i in no) cannot++}
-    printf "%d points; %d do not fit their chip%s; makespan above the lower bound by:\n", points, cannot, failed ? "; " failed " FAILED" : ""
+    printf "%d points; %d do not fit their chip%s; attribution sums to the makespan in %d runs; makespan above the lower bound by:\n",
+      points, cannot, failed ? "; " failed " FAILED" : "", runs
     table("all", ".")
     table("split head, tile", "^(head|tile)$")
     table("split op", "^op$")

@@ -53,18 +53,24 @@ double est_best_s(const platform *p, const dag *d, uint32_t task, const cost *c,
  *   area     what all tasks together take of a resource, over its capacity: engine_s, dma_s, link_s
  *   around   the same with what must come before and after it: for a set S of tasks that use a resource,
  *                min over S of head + area of S + min over S of tail
- *            head, tail: the longest chains of uncontended best times before and after a task's use of it (a transfer's
- *            setup and latency, a stream's overhead and latency belong to the head). The best S of all is what Jackson's
+ *            head, tail: the least time before and after a task's use of it, by stages and by the longest chains of
+ *            uncontended best times (a transfer's setup and latency, a stream's overhead and latency belong to the head).
+ *            The best S of all is what Jackson's
  *            preemptive schedule gives, in n log n. Never less than the area, nor more than the best schedule's makespan:
- *            what S takes lies between the first head and the last tail. */
+ *            what S takes lies between the first head and the last tail.
+ *   group    the same of the one engine that a group of tasks runs on, for that group's tasks
+ *   stages   what must follow one after another, each with what it takes at least (estimate_stages.h). Heads and tails
+ *            have stages in them, too. */
 typedef struct bounds {
   double critical_path_s; /* longest chain of uncontended best times */
   double engine_s;        /* sum of best compute times / engines */
   double dma_s;           /* sum of best transfer times / channels */
   double *link_s;         /* per link: bytes that every schedule must move over it / bandwidth; FATPIPE: 0 */
   double engine_around_s, dma_around_s, *link_around_s;
+  double group_s;         /* the largest of any group; 0 where there is none */
+  double stages_s;        /* the longest chain with stages in it */
   double lower_s;         /* the largest */
-  const char *binding;    /* which: "critical_path", "engine", "dma" or a link's name; of equal ones, the first */
+  const char *binding;    /* which: "critical_path", "engine", "dma", a link's name, "group" or "stages"; of equal ones, the first */
 } bounds;
 
 bounds est_bounds(const platform *p, const dag *d, arena *a);

@@ -1,8 +1,7 @@
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "sim/estimate.h"
+#include "sim/estimate_stages.h"
 
 /* Lower bounds on any schedule. */
 
@@ -37,95 +36,7 @@ static must_cross *mandatory_links(const platform *p, arena *a) {
   return must;
 }
 
-/* ---- an area with heads and tails ---- */
-
-/* A stretch of a resource's time that a task takes: not before r, for p of the whole resource, and
- * q goes on after it. */
-typedef struct stretch {
-  double r, p, q;
-} stretch;
-
-/* Sorts by r and keeps the order of those that are equal; what is sorted is left alone. A merge
- * sort of our own, as qsort's calls cost more than all the rest here. */
-static void sort_by_r(stretch *s, size_t n, stretch *spare) {
-  if (n <= 8) {
-    for (size_t i = 1; i < n; i++) {
-      stretch x = s[i];
-      size_t k = i;
-      for (; k > 0 && s[k - 1].r > x.r; k--) s[k] = s[k - 1];
-      s[k] = x;
-    }
-    return;
-  }
-  size_t half = n / 2;
-  sort_by_r(s, half, spare);
-  sort_by_r(s + half, n - half, spare);
-  if (s[half - 1].r <= s[half].r) return;
-  memcpy(spare, s, half * sizeof *s);
-  for (size_t i = 0, k = half, to = 0; i < half; to++)
-    s[to] = k < n && s[k].r < spare[i].r ? s[k++] : spare[i++];
-}
-
-/* A heap of stretches, the largest q on top: ties do not matter to the result. */
-typedef struct waiting {
-  double q;
-  stretch *of;
-} waiting;
-
-static void sift_down(waiting *heap, size_t n, size_t i) {
-  waiting x = heap[i];
-  for (size_t k = 2 * i + 1; k < n; i = k, k = 2 * i + 1) {
-    k += k + 1 < n && heap[k + 1].q > heap[k].q;
-    if (x.q >= heap[k].q) break;
-    heap[i] = heap[k];
-  }
-  heap[i] = x;
-}
-
-static void sift_up(waiting *heap, size_t i) {
-  waiting x = heap[i];
-  for (size_t up; i > 0 && heap[up = (i - 1) / 2].q < x.q; i = up) heap[i] = heap[up];
-  heap[i] = x;
-}
-
-/* max over sets S of (min r + sum p + min q): the end of Jackson's preemptive schedule, which
- * always serves the largest q (Carlier 1982). Sorts and uses up the stretches; `spare` and `heap`
- * have room for n. */
-static double around(stretch *s, size_t n, stretch *spare, waiting *heap) {
-  size_t n_heap = 0, next = 0;
-  double t = 0, end = 0;
-  sort_by_r(s, n, spare);
-  while (next < n || n_heap > 0) {
-    if (n_heap == 0) t = fmax(t, s[next].r);
-    for (; next < n && s[next].r <= t; next++) {
-      heap[n_heap] = (waiting){.q = s[next].q, .of = &s[next]};
-      sift_up(heap, n_heap++);
-    }
-    stretch *x = heap[0].of;
-    double until = next < n ? s[next].r : INFINITY;
-    if (t + x->p > until) { /* somebody comes before it is done */
-      x->p -= until - t;
-      t = until;
-      continue;
-    }
-    t += x->p;
-    end = fmax(end, t + x->q);
-    heap[0] = heap[--n_heap];
-    sift_down(heap, n_heap, 0);
-  }
-  return end;
-}
-
 /* ---- what tasks take of the resources ---- */
-
-/* All engines are one resource, all channels another, then each shared link. */
-enum { ENGINES, CHANNELS, LINKS };
-
-typedef struct use {
-  uint32_t resource, task;
-  double lead_s; /* from the task's start to where it may begin to use the resource */
-  double p_s;
-} use;
 
 typedef struct work {
   const platform *p;
@@ -165,6 +76,8 @@ static double add_compute(work *w, uint32_t t, const cost *c) {
     x = y; /* what flows is the same on each */
   }
   add_use(w, ENGINES, t, 0, best / (double)w->p->n_engines);
+  uint32_t g = w->d->tasks[t].group;
+  if (g != DAG_NO_GROUP) add_use(w, LINKS + (uint32_t)w->p->n_links + g, t, 0, best);
   add_stream(w, t, x.sram, x.flow_B, lead[0]);
   add_stream(w, t, x.sram2, x.flow2_B, lead[1]);
   return best;
@@ -201,30 +114,24 @@ static void make_around(work *w, size_t n_resources, const double *head, const d
         (stretch){.r = head[u->task] + u->lead_s, .p = u->p_s, .q = tail[u->task]};
   }
   for (size_t r = 0; r < n_resources; r++) most = at[r] > most ? at[r] : most;
-  stretch *spare = ARENA_NEW(&w->mem, stretch, most / 2);
-  waiting *heap = ARENA_NEW(&w->mem, waiting, most);
+  around_space space = around_space_new(most, &w->mem);
   for (size_t r = 0; r < n_resources; r++)
-    around_s[r] = around(s + first[r], first[r + 1] - first[r], spare, heap);
+    around_s[r] = around_end(s + first[r], first[r + 1] - first[r], &space);
 }
 
-/* Heads and tails: the longest chains of best times before a task and after it. */
-static double find_chains(work *w, double *head, double *tail, double *best) {
+/* Best times, all uses, and the longest chain of best times. */
+static double find_uses(work *w, double *best) {
   const dag *d = w->d;
-  double channels = 0, longest = 0;
+  double channels = 0, longest = 0, *end = ARENA_NEW(&w->mem, double, d->n_tasks);
   for (size_t i = 0; i < w->p->n_dmas; i++) channels += (double)w->p->dmas[i].channels;
   for (uint32_t t = 0; t < d->n_tasks; t++) {
     cost c = cost_of(d, t);
     bool compute = op_kind_of((op)d->tasks[t].op) == OP_COMPUTE;
     best[t] = compute ? add_compute(w, t, &c) : add_transfer(w, t, &c, channels);
     const uint32_t *deps = dag_deps(d, &d->tasks[t]);
-    for (uint32_t i = 0; i < d->tasks[t].n_deps; i++)
-      head[t] = fmax(head[t], head[deps[i]] + best[deps[i]]);
-    longest = fmax(longest, head[t] + best[t]);
-  }
-  for (uint32_t t = (uint32_t)d->n_tasks; t-- > 0;) {
-    const uint32_t *deps = dag_deps(d, &d->tasks[t]);
-    for (uint32_t i = 0; i < d->tasks[t].n_deps; i++)
-      tail[deps[i]] = fmax(tail[deps[i]], tail[t] + best[t]);
+    for (uint32_t i = 0; i < d->tasks[t].n_deps; i++) end[t] = fmax(end[t], end[deps[i]]);
+    end[t] += best[t];
+    longest = fmax(longest, end[t]);
   }
   return longest;
 }
@@ -237,16 +144,19 @@ bounds est_bounds(const platform *p, const dag *d, arena *a) {
   bounds b = {.link_s = ARENA_NEW(a, double, p->n_links),
               .link_around_s = ARENA_NEW(a, double, p->n_links),
               .binding = "critical_path"};
-  size_t n = LINKS + p->n_links;
+  size_t groups = LINKS + p->n_links, n = groups + d->n_groups;
   work w = {.p = p, .d = d, .alike = est_engines_alike(p)};
   w.must = mandatory_links(p, &w.mem);
-  w.cap_uses = 3 * d->n_tasks; /* most tasks use an engine or a channel, and two links at most */
+  w.cap_uses =
+      4 * d->n_tasks; /* most tasks use an engine or a channel, and two links or a group besides */
   w.uses = ARENA_NEW(&w.mem, use, w.cap_uses);
   w.area_s = ARENA_NEW(&w.mem, double, n);
   double *head = ARENA_NEW(&w.mem, double, d->n_tasks),
          *tail = ARENA_NEW(&w.mem, double, d->n_tasks);
   double *best = ARENA_NEW(&w.mem, double, d->n_tasks), *around_s = ARENA_NEW(&w.mem, double, n);
-  b.critical_path_s = b.lower_s = find_chains(&w, head, tail, best);
+  b.critical_path_s = b.lower_s = find_uses(&w, best);
+  stages s = stages_find(d, best, &w.mem);
+  b.stages_s = fmax(b.critical_path_s, stages_times(&s, p, d, best, w.uses, w.n_uses, head, tail));
   make_around(&w, n, head, tail, around_s);
   b.engine_s = w.area_s[ENGINES];
   b.dma_s = w.area_s[CHANNELS];
@@ -254,11 +164,14 @@ bounds est_bounds(const platform *p, const dag *d, arena *a) {
   b.dma_around_s = fmax(b.dma_s, around_s[CHANNELS]);
   bind(&b, b.engine_around_s, "engine");
   bind(&b, b.dma_around_s, "dma");
+  for (size_t g = groups; g < n; g++) b.group_s = fmax(b.group_s, around_s[g]);
   for (uint32_t l = 0; l < p->n_links; l++) {
     b.link_s[l] = w.area_s[LINKS + l];
     b.link_around_s[l] = fmax(b.link_s[l], around_s[LINKS + l]);
     bind(&b, b.link_around_s[l], p->links[l].name);
   }
+  bind(&b, b.group_s, "group");
+  bind(&b, b.stages_s, "stages");
   arena_free(&w.mem);
   return b;
 }

@@ -133,6 +133,7 @@ static void check_bounds(const timeline *tl, arena *a) {
     AT_MOST(b.link_s[l], b.link_around_s[l]);
     AT_MOST(b.link_around_s[l], b.lower_s);
   }
+  AT_MOST(fmax(b.group_s, b.stages_s), b.lower_s);
   AT_MOST(b.lower_s, tl->makespan_s * (1 + 1e-9));
 }
 
