@@ -15,6 +15,7 @@ enum {
   FINE_STEPS = 32,
   FIRST_PATIENCE = 2,
   CHEAP_TASKS = 4096,
+  MOST_TASKS = 1 << 19,
   FEW_ROWS = 4
 };
 static const double NEAR = 1.01, GAIN = 0.999;
@@ -58,6 +59,7 @@ typedef struct search {
   uint64_t plan_B;
   double measure; /* given tiles are to move the fewest bytes; chosen ones, to be the fastest */
   bool near;      /* no other can be much faster */
+  size_t effort;  /* tasks simulated */
   candidate last; /* the latest that ran */
 } search;
 
@@ -121,7 +123,7 @@ static void note(search *s, const candidate *c, uint64_t plan_B, double measure,
 
 /* Simulates it in what it needs, and in more. */
 static void simulate(const trial *x, const dag *d, candidate *c, search *s) {
-  static const double ROOM[] = {1, 1.125, 1.25};
+  static const double ROOM[] = {1, 1.125, 1.25, 1.5, 2};
   for (size_t i = 0; i < (x->enough ? 1 : sizeof ROOM / sizeof ROOM[0]) && !s->near; i++) {
     arena scratch = {0};
     uint64_t room = (uint64_t)(ROOM[i] * (double)c->needs_B);
@@ -129,6 +131,7 @@ static void simulate(const trial *x, const dag *d, candidate *c, search *s) {
     x->sram[0].capacity_B = (double)room;
     bool runs = room <= x->all_B && would_run(x, d, &end_s, &scratch);
     if (i == 0) c->fate = runs ? RUNS : RUNS_NOWHERE;
+    s->effort += d->n_tasks;
     if (runs) {
       note(s, c, room, end_s, &c->gain);
       s->near = wasteless(d, &scratch) &&
@@ -186,7 +189,8 @@ static candidate look(trial *x, uint64_t size_B, search *s) {
 static void look_closer(trial *x, uint64_t from, uint64_t down_to, search *s) {
   for (uint64_t size = from; size > 1;) {
     size = step_down(size - 1, FINE_STEPS);
-    if (size <= down_to || look(x, size, s).fate == RUNS_NOWHERE) break;
+    if (size <= down_to || (s->best > 0 && s->effort >= MOST_TASKS)) break;
+    if (look(x, size, s).fate == RUNS_NOWHERE) break;
   }
 }
 
@@ -197,7 +201,8 @@ static search choose(trial *x) {
   int tries = FIRST_PATIENCE, patience = (int)(x->enough ? x->steps / 2 : x->steps);
   size_t cheap = x->enough ? CHEAP_TASKS / 2 : CHEAP_TASKS;
   size_t tasks = cheap; /* that will have been tried since the best */
-  for (uint64_t size = x->first_B; (tries >= 0 || tasks < cheap) && size > 0;
+  for (uint64_t size = x->first_B;
+       (tries >= 0 || tasks < cheap) && size > 0 && (s.best == 0 || s.effort < MOST_TASKS);
        tries--, size = step_down(size - 1, x->steps)) {
     candidate c = look(x, size, &s);
     if (c.fate == SAME) {

@@ -126,6 +126,14 @@ uint64_t wl_block_tokens(const model *m, const wl_options *o, const wl_target *t
   return (tokens + blocks - 1) / blocks;
 }
 
+/* A name that outlives the options. */
+static const char *phase_name(const wl_options *o) {
+  static const char *const NAME[] = {"decode", "prefill", "hybrid"};
+  for (size_t i = 0; i < sizeof NAME / sizeof *NAME; i++)
+    if (strcmp(NAME[i], o->phase) == 0) return NAME[i];
+  return "";
+}
+
 static bool hybrid(const wl_options *o) {
   return strcmp(o->phase, "hybrid") == 0;
 }
@@ -199,7 +207,7 @@ static int check_options(const model *m, const wl_options *o, const wl_target *t
 
 static void describe(dag *d, const model *m, const wl_options *o) {
   d->workload = (dag_workload){.model = m->name,
-                               .phase = o->phase,
+                               .phase = phase_name(o),
                                .split = wl_split_name(o->split),
                                .attention = o->flash ? "flash" : "three-pass",
                                .kv_update = wl_kv_update_name(o->kv_update),
