@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sim/estimate.h"
+#include "sim/evaluate.h"
 #include "sim/exec.h"
 #include "workloads/cost.h"
 #include "workloads/spill.h"
@@ -98,10 +99,10 @@ static double areas_s(const trial *x, const dag *d, arena *a) {
   return most;
 }
 
-static bool would_run(const trial *x, const dag *d, double *end_s, arena *a) {
+static bool would_run(const trial *x, const dag *d, const pol_host *host, double *end_s, arena *a) {
   err ignored = {0};
   observer obs = {.self = end_s, .end = at_end};
-  machine_options opt = {.prefetch = 2};
+  machine_options opt = {.prefetch = 2, .host = host};
   return exec_fluid(d, &x->p, pol_find("heft"), &opt, &obs, a, &ignored) == ERR_OK;
 }
 
@@ -121,15 +122,23 @@ static void note(search *s, const candidate *c, uint64_t plan_B, double measure,
   s->measure = measure;
 }
 
-/* Simulates it in what it needs, and in more. */
+/* In how much SRAM it is simulated next: what it needs, and more; where that is enough, all there
+ * is, and what it needs. 0: no more. */
+static uint64_t room_of(const trial *x, const candidate *c, size_t i) {
+  static const double MORE[] = {1, 1.125, 1.25, 1.5, 2};
+  bool first = x->enough && c->size_B == x->first_B;
+  if (first && i == 0) return x->all_B;
+  if (i >= (first ? 2 : x->enough ? 1 : sizeof MORE / sizeof MORE[0])) return 0;
+  return first ? c->needs_B : (uint64_t)(MORE[i] * (double)c->needs_B);
+}
+
 static void simulate(const trial *x, const dag *d, candidate *c, search *s) {
-  static const double ROOM[] = {1, 1.125, 1.25, 1.5, 2};
-  for (size_t i = 0; i < (x->enough ? 1 : sizeof ROOM / sizeof ROOM[0]) && !s->near; i++) {
+  uint64_t room;
+  for (size_t i = 0; !s->near && (room = room_of(x, c, i)) > 0; i++) {
     arena scratch = {0};
-    uint64_t room = (uint64_t)(ROOM[i] * (double)c->needs_B);
     double end_s = INFINITY;
     x->sram[0].capacity_B = (double)room;
-    bool runs = room <= x->all_B && would_run(x, d, &end_s, &scratch);
+    bool runs = room <= x->all_B && would_run(x, d, NULL, &end_s, &scratch);
     if (i == 0) c->fate = runs ? RUNS : RUNS_NOWHERE;
     s->effort += d->n_tasks;
     if (runs) {
@@ -194,10 +203,26 @@ static void look_closer(trial *x, uint64_t from, uint64_t down_to, search *s) {
   }
 }
 
+/* How long a candidate takes under heft as a run has it, which simulates what it plans. */
+static double looked_at_s(trial *x, uint64_t size_B, uint64_t room_B) {
+  arena scratch = {0};
+  err ignored = {0};
+  dag *d;
+  double end_s = INFINITY;
+  pol_host host = evaluate_host(0);
+  x->t.sram_B = size_B;
+  x->sram[0].capacity_B = (double)room_B;
+  if (wl_compile(x->m, &x->o, &x->t, &d, &scratch, &ignored) ||
+      !would_run(x, d, &host, &end_s, &scratch))
+    end_s = INFINITY;
+  arena_free(&scratch);
+  return end_s;
+}
+
 /* The candidate to compile for; best 0: none runs. */
 static search choose(trial *x) {
   search s = {0};
-  uint64_t before = x->all_B + 1;
+  uint64_t before = x->all_B + 1, first_B = 0;
   int tries = FIRST_PATIENCE, patience = (int)(x->enough ? x->steps / 2 : x->steps);
   size_t cheap = x->enough ? CHEAP_TASKS / 2 : CHEAP_TASKS;
   size_t tasks = cheap; /* that will have been tried since the best */
@@ -205,6 +230,7 @@ static search choose(trial *x) {
        (tries >= 0 || tasks < cheap) && size > 0 && (s.best == 0 || s.effort < MOST_TASKS);
        tries--, size = step_down(size - 1, x->steps)) {
     candidate c = look(x, size, &s);
+    if (size == x->first_B && s.best == size) first_B = s.plan_B;
     if (c.fate == SAME) {
       before = size;
       tries++;
@@ -218,6 +244,12 @@ static search choose(trial *x) {
       break;
     }
     before = size;
+  }
+  /* what heft makes of the first, the largest, when it looks */
+  if (s.best > 0 && s.best != x->first_B && first_B > 0 && x->o.tile_B == 0 &&
+      looked_at_s(x, x->first_B, first_B) <= looked_at_s(x, s.best, s.plan_B)) {
+    s.best = x->first_B;
+    s.plan_B = first_B;
   }
   return s;
 }
@@ -270,7 +302,8 @@ int design_first(const model *m, const wl_options *o, const wl_target *t, dag **
                  err *e) {
   if (!chooses(o, t)) return wl_compile(m, o, t, d, a, e);
   uint64_t c = first_candidate(m, o, t);
-  if (compile_for(m, o, t, c, c, d, a, e)) return e->status;
+  bool all = few_rows(o) && enough_for_few(m, o, t) <= t->sram_B;
+  if (compile_for(m, o, t, c, all ? t->sram_B : c, d, a, e)) return e->status;
   if (o->tile_B > 0 && (*d)->workload.sram_plan_B <= t->sram_B) (*d)->workload.sram_plan_B = 0;
   return ERR_OK;
 }
@@ -298,8 +331,9 @@ int design_settle(const model *m, const wl_options *o, const wl_target *t, const
   x.first = one_layer(o) ? first : NULL;
   search s = choose(&x);
   arena_free(&scratch);
-  bool taken = first != NULL && s.best == x.first_B &&
-               (o->tile_B > 0 || first->workload.sram_plan_B >= s.plan_B);
+  bool taken = first != NULL && s.best == x.first_B;
+  if (taken && o->tile_B == 0) /* and in the room that it was found to be fastest in */
+    taken = x.enough ? s.plan_B == t->sram_B : s.plan_B <= first->workload.sram_plan_B;
   if (taken && first->workload.sram_plan_B <= t->sram_B) return ERR_OK;
   if (s.best > 0 && !taken) {
     if (compile_for(m, o, t, s.best, s.plan_B, d, a, e)) return e->status;

@@ -8,7 +8,7 @@
  * Candidates are eight even steps an octave (a power of two times 1, 1.125, 1.25, ...), for up to 4
  * rows four, whatever the platform's capacity; each is compiled, and needs that much SRAM, or what
  * its tasks need one by one where that is more. One layer of it is simulated in what it needs, and in
- * an eighth and a quarter more, as far as there is that much, by the closed-form executor under heft
+ * up to twice that, as far as there is so much, by the closed-form executor under heft
  * with prefetch 2; the fastest is taken, the larger candidate where two are equal. The run itself
  * uses no more SRAM than where it was fastest (`sram_plan_B`, in the DAG and in the report). So more
  * SRAM only adds candidates.
@@ -24,8 +24,11 @@
  *     nowhere, because not even one task's operands fit; the last step above it is tried in four
  *     finer ones;
  *   - a step of few rows (decode) begins at what holds full pieces four times for every engine and
- *     its keys and values four times: larger tiles change nothing; from there half an octave, or 2048
- *     tasks, are tried, each in what it needs.
+ *     its keys and values four times: larger tiles change nothing; that is simulated in all SRAM
+ *     there is first; from there half an octave, or 2048 tasks, are tried, each in what it needs.
+ *
+ * At last the best and the first, if they are not the same, run once more under heft as runs have it,
+ * which simulates what it plans.
  *
  * So a run of one layer takes no more than 1 % longer than in any smaller SRAM, if candidates more
  * than an octave apart do not change places; tests/test_memory.c holds it to that.
