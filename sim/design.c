@@ -60,7 +60,7 @@ typedef struct search {
   uint64_t plan_B;
   double measure; /* given tiles are to move the fewest bytes; chosen ones, to be the fastest */
   bool near;      /* no other can be much faster */
-  size_t effort;  /* tasks simulated */
+  size_t effort;  /* tasks compiled and simulated */
   candidate last; /* the latest that ran */
 } search;
 
@@ -134,7 +134,8 @@ static uint64_t room_of(const trial *x, const candidate *c, size_t i) {
 
 static void simulate(const trial *x, const dag *d, candidate *c, search *s) {
   uint64_t room;
-  for (size_t i = 0; !s->near && (room = room_of(x, c, i)) > 0; i++) {
+  for (size_t i = 0;
+       !s->near && (i == 0 || s->effort < MOST_TASKS) && (room = room_of(x, c, i)) > 0; i++) {
     arena scratch = {0};
     double end_s = INFINITY;
     x->sram[0].capacity_B = (double)room;
@@ -172,6 +173,7 @@ static candidate look(trial *x, uint64_t size_B, search *s) {
     c.peak_B = wl_peak_B(d);
     c.traffic_B = sum.dram_read + sum.dram_write;
     c.tasks = d->n_tasks;
+    s->effort += d->n_tasks;
     c.needs_B = c.peak_B > size_B ? c.peak_B : size_B;
     c.traffic_s = dram_s(&x->p, c.traffic_B);
     x->sram[0].capacity_B = (double)c.needs_B;
@@ -246,8 +248,8 @@ static search choose(trial *x) {
     before = size;
   }
   /* what heft makes of the first, the largest, when it looks */
-  if (s.best > 0 && s.best != x->first_B && first_B > 0 && x->o.tile_B == 0 &&
-      looked_at_s(x, x->first_B, first_B) <= looked_at_s(x, s.best, s.plan_B)) {
+  if (s.best > 0 && s.best != x->first_B && first_B > 0 && s.effort < MOST_TASKS &&
+      x->o.tile_B == 0 && looked_at_s(x, x->first_B, first_B) <= looked_at_s(x, s.best, s.plan_B)) {
     s.best = x->first_B;
     s.plan_B = first_B;
   }

@@ -23,6 +23,7 @@
  *   - it ends, too, where a candidate's traffic alone takes longer than the best, or where one runs
  *     nowhere, because not even one task's operands fit; the last step above it is tried in four
  *     finer ones;
+ *   - no further one is tried when half a million tasks have been compiled or simulated;
  *   - a step of few rows (decode) begins at what holds full pieces four times for every engine and
  *     its keys and values four times: larger tiles change nothing; that is simulated in all SRAM
  *     there is first; from there half an octave, or 2048 tasks, are tried, each in what it needs.
