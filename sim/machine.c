@@ -175,7 +175,8 @@ static void open_window(machine *m, uint32_t e) {
     uint32_t t = queue_at(res, res->scan);
     uint64_t bytes = closed_bytes(m, t);
     if (bytes == 0) continue;
-    if (res->ahead_B - current + bytes > m->prefetch_B) return;
+    bool first = res->ahead_B == current;
+    if (m->prefetch == 0 || (!first && res->ahead_B - current + bytes > m->prefetch_B)) return;
     open_loads(m, e, t);
   }
 }

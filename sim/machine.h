@@ -16,9 +16,10 @@
  *
  * Prefetch. The loads of the task that is next on an idle engine may start. Besides, on every
  * engine, loads of the tasks behind its current one may start as long as they bring no more than N
- * tiles' worth of bytes, N = --prefetch and a tile being what the DAG's hungriest task has loaded:
- * N staging buffers an engine, which small loads (KV rows, norms) share. A load counts until its
- * task starts. N = 0: no load overlaps the engine's work. Moves are not held back: what they copy
+ * tiles' worth of bytes, N = --prefetch and a tile being the DAG's largest load of a task, with the
+ * task's scales: N staging buffers an engine, which small loads (KV rows, norms) share. The first
+ * task that has loads may have all of them, if they are more. A load counts until its task starts.
+ * N = 0: no load overlaps the engine's work. Moves are not held back: what they copy
  * was, unless it was computed.
  *
  * DMA. One queue of eligible transfers by place in the order; a free channel takes the first; where

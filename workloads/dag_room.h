@@ -18,4 +18,7 @@
 #define DAG_NO_ROOM UINT32_MAX
 uint32_t *dag_rooms(const dag *d, arena *a);
 
+/* By tensor: the first of those that share its room; itself where it shares none. */
+uint32_t *dag_room_roots(const dag *d, arena *a);
+
 #endif

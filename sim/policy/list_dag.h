@@ -17,6 +17,7 @@
 
 #include "sim/policy.h"
 #include "sim/policy/list.h"
+#include "sim/policy/list_room.h"
 
 typedef struct list_dag {
   const pol_input *in;
@@ -29,11 +30,18 @@ typedef struct list_dag {
   double *group_s;    /* by group and column: all of its tasks, one after the other */
   double *promised_s; /* by engine */
   bool *timed;        /* by task */
+  double from_s;      /* with room: when there is room for the present task and its loads */
+  list_room *room;    /* NULL: SRAM's size is not modelled */
+  uint32_t *seen, visit; /* with room: by task, the last walk that came by */
+  uint32_t *left;     /* by task, with room: inputs that are not put */
   uint32_t *fresh;    /* transfers timed since a task was last put */
   size_t n_fresh;
 } list_dag;
 
 list_dag list_dag_new(const pol_input *in, arena *a);
+
+/* From here on SRAM's size counts. Before anything is placed; for orders that fit SRAM one at a time. */
+void list_dag_with_room(list_dag *l, arena *a);
 
 static inline bool list_dag_is_compute(const pol_input *in, uint32_t t) {
   return op_kind_of((op)in->dag->tasks[t].op) == OP_COMPUTE;

@@ -21,9 +21,9 @@ static const double CLOSE = 5e-3, FAR = 2e-2;
 enum { PLANS = 1 << 16, STEPS = 1 << 13 }; /* tasks simulated for plans, and for steps */
 
 typedef struct way {
-  bool by_rank, fill;
+  bool by_rank, fill, room;
 } way;
-static const way WAYS[] = {{true, false}, {false, true}, {true, true}};
+static const way WAYS[] = {{.by_rank = true}, {.fill = true}, {.by_rank = true, .fill = true}, {.room = true}};
 enum { WAYS_COUNT = sizeof WAYS / sizeof *WAYS };
 
 static void plan_way(const pol_input *in, way w, pol_plan *plan) {
@@ -38,6 +38,7 @@ static void plan_way(const pol_input *in, way w, pol_plan *plan) {
     for (uint32_t t = 0; t < l.g.n; t++) key[t] = -key[t];
     pol_sort(order, n, key);
   }
+  if (w.room) list_dag_with_room(&l, &scratch);
   if (w.fill)
     list_dag_fill(&l, order, n, plan);
   else
