@@ -43,8 +43,8 @@ static uint32_t heap_pop(heap *h) {
 
 /* ---- starting ------------------------------------------------------------------------------- */
 
-/* A turn is a bit shorter than the flow, so that the next flow's begin and this one's end are not at
- * one instant, which each backend would take in its own order. */
+/* A turn is a bit shorter than the flow, so that the next flow's begin and this one's end are not
+ * at one instant, which each backend would take in its own order. */
 static const double TURN = 1 - 1.0 / 1024;
 
 /* How long the other channels begin nothing (machine.h). */

@@ -183,8 +183,7 @@ static void put_room(list_dag *l, uint32_t t) {
     list_room_put(l->room, u, l->plan.start[u], l->plan.finish[u]);
     for (uint64_t i = l->g.first_succ[u]; i < l->g.first_succ[u + 1]; i++) {
       uint32_t s = l->g.succ[i];
-      if (--l->left[s] > 0 || l->timed[s] ||
-          op_kind_of((op)l->in->dag->tasks[s].op) != OP_STORE)
+      if (--l->left[s] > 0 || l->timed[s] || op_kind_of((op)l->in->dag->tasks[s].op) != OP_STORE)
         continue;
       double from = 0;
       for (uint64_t k = l->g.first_pred[s]; k < l->g.first_pred[s + 1]; k++)

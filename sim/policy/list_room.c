@@ -6,8 +6,8 @@
 #include "workloads/dag_room.h"
 
 enum {
-  LINK_SLICES = 4096,           /* that all loads fill, one after the other */
-  TASK_SLICES = 64,             /* of SRAM's time, a task */
+  LINK_SLICES = 4096, /* that all loads fill, one after the other */
+  TASK_SLICES = 64,   /* of SRAM's time, a task */
   LEAST_SLICES = 1 << 10,
   MOST_SLICES = 1 << 19
 };
@@ -30,7 +30,7 @@ struct list_room {
   uint32_t *asking; /* rooms asked for */
   size_t n_asking;
   size_t n_time; /* slices of SRAM's time, a power of two; the last one goes on for ever */
-  double time_s;  /* of each */
+  double time_s; /* of each */
   double slice_s, *left_s; /* by slice: of the link's time in it */
   uint32_t *next;          /* by slice: itself, or one behind it before which all are full */
   size_t n_slices, cap_left, cap_next;
@@ -175,7 +175,6 @@ void list_room_put(list_room *r, uint32_t task, double start_s, double end_s) {
     if (!r->taken[room]) add_from(r, space_of(r, room), slice_at(r, start_s), bytes);
     r->taken[room] = true;
     r->end_s[room] = fmax(r->end_s[room], end_s);
-    if (--r->users[room] == 0)
-      add_from(r, space_of(r, room), slice_at(r, r->end_s[room]), -bytes);
+    if (--r->users[room] == 0) add_from(r, space_of(r, room), slice_at(r, r->end_s[room]), -bytes);
   }
 }
