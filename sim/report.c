@@ -158,6 +158,7 @@ static void put_workload(const dag *d, const report_sink *s) {
   s->text(s->self, "fuse", w->fuse);
   s->text(s->self, "resident", w->resident);
   s->count(s->self, "sram_plan_B", w->sram_plan_B);
+  if (s->flat || w->engines_plan > 0) s->count(s->self, "engines_plan", w->engines_plan);
   s->end(s->self);
 }
 

@@ -97,6 +97,7 @@ typedef struct dag_workload {
   const char *model, *phase, *split, *attention, *kv_update, *fuse, *resident;
   uint64_t past, tokens, steps, batch, layers;
   uint64_t sram_plan_B; /* the SRAM that it was compiled for, and that a run uses; 0: all there is */
+  uint64_t engines_plan; /* the engines that it was cut for, where they are fewer than there are; or 0 */
   dtype weight_dtype, act_dtype, kv_dtype;
   uint64_t head_dim;
   double rms_norm_eps, rope_theta;

@@ -39,6 +39,7 @@ static void write_workload(jw *w, const dag_workload *x) {
   jw_str(w, "fuse", x->fuse);
   jw_str(w, "resident", x->resident);
   jw_u64(w, "sram_plan_B", x->sram_plan_B);
+  if (x->engines_plan > 0) jw_u64(w, "engines_plan", x->engines_plan);
   jw_end(w);
 }
 
