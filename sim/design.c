@@ -8,6 +8,7 @@
 #include "sim/evaluate.h"
 #include "sim/exec.h"
 #include "workloads/cost.h"
+#include "workloads/dag_room.h"
 #include "workloads/spill.h"
 
 enum {
@@ -17,7 +18,8 @@ enum {
   FIRST_PATIENCE = 2,
   CHEAP_TASKS = 4096,
   MOST_TASKS = 1 << 19,
-  FEW_ROWS = 4
+  FEW_ROWS = 4,
+  PREFETCH = 2
 };
 static const double NEAR = 1.01, GAIN = 0.999;
 
@@ -40,6 +42,8 @@ typedef struct trial {
   uint64_t steps;   /* candidates an octave */
   uint64_t first_B; /* the first candidate */
   const dag *first; /* compiled, where that is done; or NULL */
+  pol_known *known; /* what comes of that as it stands; NULL: nobody asks */
+  arena *mem;       /* of what is known */
 } trial;
 
 typedef enum fate { RUNS, SAME, TOO_LARGE, HOPELESS, RUNS_NOWHERE } fate;
@@ -102,14 +106,14 @@ static double areas_s(const trial *x, const dag *d, arena *a) {
 static bool would_run(const trial *x, const dag *d, const pol_host *host, double *end_s, arena *a) {
   err ignored = {0};
   observer obs = {.self = end_s, .end = at_end};
-  machine_options opt = {.prefetch = 2, .host = host};
+  machine_options opt = {.prefetch = PREFETCH, .host = host};
   return exec_fluid(d, &x->p, pol_find("heft"), &opt, &obs, a, &ignored) == ERR_OK;
 }
 
 /* The same, planned and not simulated. */
 static bool would_be_let_in(const trial *x, const dag *d, arena *a) {
   err ignored = {0};
-  machine_options opt = {.prefetch = 2};
+  machine_options opt = {.prefetch = PREFETCH};
   machine *m;
   return machine_new(&m, d, &x->p, pol_find("serial"), &opt, NULL, a, &ignored) == ERR_OK;
 }
@@ -139,7 +143,13 @@ static void simulate(const trial *x, const dag *d, candidate *c, search *s) {
     arena scratch = {0};
     double end_s = INFINITY;
     x->sram[0].capacity_B = (double)room;
-    bool runs = room <= x->all_B && would_run(x, d, NULL, &end_s, &scratch);
+    bool runs = room <= x->all_B;
+    if (runs && i == 0 && d == x->first && x->known != NULL) {
+      runs = evaluate_policy(d, &x->p, pol_find("heft"), PREFETCH, x->known, x->mem);
+      end_s = x->known->makespan_s;
+    } else if (runs) {
+      runs = would_run(x, d, NULL, &end_s, &scratch);
+    }
     if (i == 0) c->fate = runs ? RUNS : RUNS_NOWHERE;
     s->effort += d->n_tasks;
     if (runs) {
@@ -167,7 +177,10 @@ static candidate look(trial *x, uint64_t size_B, search *s) {
   candidate c = {.size_B = size_B, .fate = RUNS_NOWHERE};
   bool given = x->o.tile_B > 0;
   x->t.sram_B = size_B;
-  if (d == NULL && wl_compile(x->m, &x->o, &x->t, &own, &scratch, &ignored) == ERR_OK) d = own;
+  if (d == NULL && wl_compile(x->m, &x->o, &x->t, &own, &scratch, &ignored) == ERR_OK) {
+    dag_keep_rooms(own);
+    d = own;
+  }
   if (d != NULL) {
     cost_totals sum = cost_sum(d);
     c.peak_B = wl_peak_B(d);
@@ -315,7 +328,7 @@ static bool one_layer(const wl_options *o) {
 }
 
 int design_settle(const model *m, const wl_options *o, const wl_target *t, const platform *p,
-                  const dag *first, dag **d, arena *a, err *e) {
+                  const dag *first, dag **d, pol_known *known, arena *a, err *e) {
   *d = NULL;
   if (!chooses(o, t)) return first != NULL ? ERR_OK : wl_compile(m, o, t, d, a, e);
   arena scratch = {0};
@@ -331,6 +344,8 @@ int design_settle(const model *m, const wl_options *o, const wl_target *t, const
   x.first_B = first_candidate(m, &x.o, t);
   x.enough = few_rows(&x.o) && enough_for_few(m, &x.o, t) <= t->sram_B;
   x.first = one_layer(o) ? first : NULL;
+  x.known = known;
+  x.mem = a;
   search s = choose(&x);
   arena_free(&scratch);
   bool taken = first != NULL && s.best == x.first_B;
@@ -353,7 +368,7 @@ int design_compile(const model *m, const wl_options *o, const wl_target *t, cons
   if (!chooses(o, t) || wl_check(m, o, t, e)) return wl_compile(m, o, t, d, a, e);
   err ignored = {0};
   if (one_layer(o) && design_first(m, o, t, &first, a, &ignored)) first = NULL;
-  if (design_settle(m, o, t, p, first, d, a, e)) return e->status;
+  if (design_settle(m, o, t, p, first, d, NULL, a, e)) return e->status;
   if (*d == NULL) *d = first;
   return ERR_OK;
 }

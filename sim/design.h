@@ -43,7 +43,7 @@
 #ifndef LS_DESIGN_H
 #define LS_DESIGN_H
 
-#include "sim/platform.h"
+#include "sim/policy.h"
 #include "workloads/block.h"
 
 /* Compiles for the platform; scratchpads are left to wl_place. Errors are wl_compile's. */
@@ -52,10 +52,12 @@ ERR_CHECK int design_compile(const model *m, const wl_options *o, const wl_targe
 
 /* The same in two steps, for who has one step on many platforms that differ in nothing the compiler
  * sees (sweeps): the first candidate, which depends on the target alone; and what becomes of it on
- * one platform: *d is NULL where it is taken. `first` may be NULL: it is not there. */
+ * one platform: *d is NULL where it is taken. `first` may be NULL: it is not there. `known`, where it
+ * is not NULL, gets the simulation of `first` under heft, if there was one. */
 ERR_CHECK int design_first(const model *m, const wl_options *o, const wl_target *t, dag **d,
                            arena *a, err *e);
 ERR_CHECK int design_settle(const model *m, const wl_options *o, const wl_target *t,
-                            const platform *p, const dag *first, dag **d, arena *a, err *e);
+                            const platform *p, const dag *first, dag **d, pol_known *known,
+                            arena *a, err *e);
 
 #endif

@@ -27,7 +27,7 @@ typedef struct fluid {
   machine *m;
   const platform *plat;
   lane *lane;
-  size_t n;
+  size_t n, ways; /* lanes; streams of each that may flow: with one sram, no second one does */
   double now;
   bool changed;     /* a flow has begun or ended since the rates were found */
   double *left_Bps; /* by link: bandwidth not given out yet */
@@ -47,9 +47,12 @@ static void begin(fluid *f, uint32_t r) {
     l->stream[1] = (stream){LEAD, f->now + (x->lead_s + x->latency2_s), 0, 0, x->route2};
 }
 
-/* All streams, one after the other, whatever they do: 0 to n * STREAMS - 1. */
-static stream *stream_at(const fluid *f, size_t i) {
-  return &f->lane[i / STREAMS].stream[i % STREAMS];
+static double lesser(double a, double b) { /* fmin minds NaN, and is a call */
+  return a < b ? a : b;
+}
+
+static double larger(double a, double b) {
+  return a > b ? a : b;
 }
 
 static double fair_share(const fluid *f, uint32_t link) {
@@ -61,19 +64,21 @@ static double fair_share(const fluid *f, uint32_t link) {
  * one flow does not loosen another's. Returns how many flows. */
 static size_t fix_rates(fluid *f, double least) {
   size_t fixed = 0;
-  for (size_t i = 0; i < f->n * STREAMS; i++) {
-    stream *s = stream_at(f, i);
-    if (s->at != FLOW || s->rate_Bps >= 0) continue;
-    bool tight = false;
-    for (uint32_t k = 0; k < s->route->n_links && !tight; k++)
-      tight = fair_share(f, s->route->link[k]) <= least * (1 + 1e-12);
-    if (!tight) continue;
-    s->rate_Bps = least;
-    fixed++;
-    for (uint32_t k = 0; k < s->route->n_links; k++) {
-      uint32_t l = s->route->link[k];
-      f->flows[l]--;
-      if (!f->plat->links[l].fatpipe) f->left_Bps[l] = fmax(0, f->left_Bps[l] - least);
+  for (size_t r = 0; r < f->n; r++) {
+    for (size_t w = 0; w < f->ways; w++) {
+      stream *s = &f->lane[r].stream[w];
+      if (s->at != FLOW || s->rate_Bps >= 0) continue;
+      bool tight = false;
+      for (uint32_t k = 0; k < s->route->n_links && !tight; k++)
+        tight = fair_share(f, s->route->link[k]) <= least * (1 + 1e-12);
+      if (!tight) continue;
+      s->rate_Bps = least;
+      fixed++;
+      for (uint32_t k = 0; k < s->route->n_links; k++) {
+        uint32_t l = s->route->link[k];
+        f->flows[l]--;
+        if (!f->plat->links[l].fatpipe) f->left_Bps[l] = larger(0, f->left_Bps[l] - least);
+      }
     }
   }
   return fixed;
@@ -86,17 +91,18 @@ static void share(fluid *f) {
     f->left_Bps[i] = f->plat->links[i].bandwidth_Bps;
     f->flows[i] = 0;
   }
-  for (size_t i = 0; i < f->n * STREAMS; i++) {
-    stream *s = stream_at(f, i);
-    if (s->at != FLOW) continue;
-    s->rate_Bps = -1;
-    open++;
-    for (uint32_t k = 0; k < s->route->n_links; k++) f->flows[s->route->link[k]]++;
-  }
+  for (size_t r = 0; r < f->n; r++)
+    for (size_t w = 0; w < f->ways; w++) {
+      stream *s = &f->lane[r].stream[w];
+      if (s->at != FLOW) continue;
+      s->rate_Bps = -1;
+      open++;
+      for (uint32_t k = 0; k < s->route->n_links; k++) f->flows[s->route->link[k]]++;
+    }
   while (open > 0) {
     double least = INFINITY;
     for (uint32_t i = 0; i < f->plat->n_links; i++)
-      if (f->flows[i] > 0) least = fmin(least, fair_share(f, i));
+      if (f->flows[i] > 0) least = lesser(least, fair_share(f, i));
     open -= fix_rates(f, least);
   }
 }
@@ -123,16 +129,17 @@ static void advance_stream(fluid *f, uint32_t r, int which) {
 static void advance(fluid *f, uint32_t r) {
   lane *l = &f->lane[r];
   bool over = true;
+  if (!l->busy) return;
   if (l->turn_s <= f->now) {
     l->turn_s = INFINITY;
     machine_turn(f->m, r, f->now);
     for (uint32_t w = machine_wake(f->m); w != OBS_NONE; w = machine_wake(f->m)) begin(f, w);
   }
-  for (int k = 0; k < STREAMS; k++) {
-    advance_stream(f, r, k);
+  for (size_t k = 0; k < f->ways; k++) {
+    advance_stream(f, r, (int)k);
     over = over && l->stream[k].at == OVER;
   }
-  if (!l->busy || !over || l->arithmetic_s > f->now) return;
+  if (!over || l->arithmetic_s > f->now) return;
   machine_end(f->m, r, f->now);
   begin(f, r);
   for (uint32_t w = machine_wake(f->m); w != OBS_NONE; w = machine_wake(f->m)) begin(f, w);
@@ -144,33 +151,36 @@ static double next_step(const fluid *f) {
   for (size_t r = 0; r < f->n; r++) {
     const lane *l = &f->lane[r];
     bool over = true;
-    for (int k = 0; k < STREAMS; k++) {
-      const stream *s = &l->stream[k];
-      if (s->at == FLOW) dt = fmin(dt, s->left_B / s->rate_Bps);
-      if (s->at == LEAD) dt = fmin(dt, fmax(0, s->until_s - f->now));
+    if (!l->busy) continue;
+    for (size_t w = 0; w < f->ways; w++) {
+      const stream *s = &l->stream[w];
+      if (s->at == FLOW) dt = lesser(dt, s->left_B / s->rate_Bps);
+      if (s->at == LEAD) dt = lesser(dt, larger(0, s->until_s - f->now));
       over = over && s->at == OVER;
     }
-    dt = fmin(dt, fmax(0, l->turn_s - f->now));
-    if (l->busy && over) dt = fmin(dt, fmax(0, l->arithmetic_s - f->now));
+    dt = lesser(dt, larger(0, l->turn_s - f->now));
+    if (over) dt = lesser(dt, larger(0, l->arithmetic_s - f->now));
   }
   return dt;
 }
 
 static void pass(fluid *f, double dt) {
   double then = f->now + dt;
-  for (size_t i = 0; i < f->n * STREAMS; i++) {
-    stream *s = stream_at(f, i);
-    if (s->at == FLOW) {
-      double left = s->left_B - s->rate_Bps * dt;
-      s->left_B = left <= s->rate_Bps * 1e-15 + 1e-9 ? 0 : left; /* a rest below rounding is none */
-    } else if (s->at == LEAD && s->until_s - f->now <= dt) {
-      s->until_s = then;
-    }
-  }
   for (size_t r = 0; r < f->n; r++) {
     lane *l = &f->lane[r];
+    if (!l->busy) continue;
+    for (size_t w = 0; w < f->ways; w++) {
+      stream *s = &l->stream[w];
+      if (s->at == FLOW) {
+        double left = s->left_B - s->rate_Bps * dt;
+        s->left_B =
+            left <= s->rate_Bps * 1e-15 + 1e-9 ? 0 : left; /* a rest below rounding is none */
+      } else if (s->at == LEAD && s->until_s - f->now <= dt) {
+        s->until_s = then;
+      }
+    }
     if (l->turn_s - f->now <= dt) l->turn_s = then;
-    if (l->arithmetic_s - f->now <= dt) l->arithmetic_s = fmin(l->arithmetic_s, then);
+    if (l->arithmetic_s - f->now <= dt) l->arithmetic_s = lesser(l->arithmetic_s, then);
   }
   f->now = then;
 }
@@ -180,6 +190,7 @@ int exec_fluid(const dag *d, const platform *p, const policy *pol, const machine
   fluid f = {.plat = p};
   if (machine_new(&f.m, d, p, pol, opt, obs, a, e)) return e->status;
   f.n = machine_resources(f.m);
+  f.ways = p->n_srams > 1 ? STREAMS : 1;
   f.lane = ARENA_NEW(a, lane, f.n);
   f.left_Bps = ARENA_NEW(a, double, p->n_links);
   f.flows = ARENA_NEW(a, uint32_t, p->n_links);

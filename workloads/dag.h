@@ -117,6 +117,7 @@ typedef struct dag {
   uint32_t *writer_head;
   struct dag_writer *writers;
   size_t cap_heads, n_writers, cap_writers;
+  uint32_t *rooms; /* kept by dag_keep_rooms (dag_room.h); NULL: not known */
 } dag;
 
 dag *dag_new(arena *a);

@@ -49,15 +49,20 @@ static void make_units(search *s) {
     if (s->unit[t] != POL_NONE) s->member[s->first[s->unit[t] + 1]++] = t;
 }
 
-search search_new(const pol_input *in, const pol_host *host, uint64_t budget, size_t n, arena *a) {
-  search s = {.in = in, .host = host, .mem = a, .rand = {in->seed}, .n = n, .budget = budget};
+search search_new(const pol_input *in, const pol_host *host, uint64_t budget, size_t n,
+                  double bound_s, arena *a) {
+  search s = {.in = in,
+              .host = host,
+              .mem = a,
+              .rand = {in->seed},
+              .n = n,
+              .budget = budget,
+              .bound_s = bound_s};
   s.l = list_dag_new(in, a);
   make_units(&s);
   s.chain = ARENA_NEW(a, uint32_t, in->dag->n_tasks + 1);
   s.waits = ARENA_NEW(a, uint32_t, in->dag->n_tasks + 1);
   s.now = new_state(&s), s.best = new_state(&s), s.tried = new_state(&s);
-  bounds b = est_bounds(in->plat, in->dag, a);
-  s.bound_s = b.lower_s;
   return s;
 }
 
