@@ -179,20 +179,6 @@ uint32_t dag_add_task_deps(dag *d, const dag_task *t, const dag_view *reads, siz
   return id;
 }
 
-uint64_t dag_view_elements(const dag_view *v) {
-  uint64_t n = 1;
-  for (int i = 0; i < DAG_RANK; i++) n *= v->len[i];
-  return n;
-}
-
-uint64_t dag_view_bytes(const dag *d, const dag_view *v) {
-  return dtype_bytes((dtype)d->tensors[v->tensor].dtype, dag_view_elements(v));
-}
-
-uint64_t dag_tensor_bytes(const dag_tensor *t) {
-  return dtype_bytes((dtype)t->dtype, t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3]);
-}
-
 dag_succ dag_successors(const dag *d, arena *a) {
   dag_succ s = {.first = ARENA_NEW(a, uint64_t, d->n_tasks + 2),
                 .succ = ARENA_NEW(a, uint32_t, d->n_deps)};
