@@ -155,15 +155,15 @@ int cmd_compile_work(const cmd_work *w, dag **d, arena *a, err *e) {
   return finish(w, d, a, e);
 }
 
-int cmd_compile_first(const cmd_work *w, dag **d, arena *a, err *e) {
-  if (design_first(w->model, &w->options, &w->target, d, a, e)) return e->status;
-  return finish(w, d, a, e);
+int cmd_compile_first(const cmd_work *w, design_start *first, arena *a, err *e) {
+  if (design_first(w->model, &w->options, &w->target, first, a, e)) return e->status;
+  return finish(w, &first->dag, a, e);
 }
 
-int cmd_settle_work(const cmd_work *w, const dag *first, const dag **d, pol_known *known, arena *a,
-                    err *e) {
+int cmd_settle_work(const cmd_work *w, const design_start *first, const dag **d, pol_known *known,
+                    arena *a, err *e) {
   dag *other;
-  *d = first;
+  *d = first == NULL ? NULL : first->dag;
   if (design_settle(w->model, &w->options, &w->target, w->plat, first, &other, known, a, e))
     return e->status;
   if (other == NULL) return ERR_OK;

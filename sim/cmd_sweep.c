@@ -61,7 +61,8 @@ static int prepare(void *ctx, size_t piece, err *e) {
 static const dag *point_dag(sweep *s, pol_known *known, const char **why) {
   static err fault;
   sweep_run *x = &s->now;
-  const dag *first = s->dag != NULL ? s->dag->dag : NULL, *d;
+  const design_start *first = s->dag != NULL ? &s->dag->first : NULL;
+  const dag *d;
   if (cmd_settle_work(&x->work, first, &d, known, &x->mem, &fault) == ERR_OK) return d;
   *why = fault.msg;
   return NULL;

@@ -220,7 +220,7 @@ static char *work_key(const sweep_run *x) {
 }
 
 static size_t tasks_of(const sweep_dag *x) {
-  return x->dag != NULL ? x->dag->n_tasks : 0;
+  return x->first.dag != NULL ? x->first.dag->n_tasks : 0;
 }
 
 /* The slot of that work, taken or to be taken; NULL where the table is full. */
@@ -271,7 +271,7 @@ const sweep_dag *sweep_find_dag(sweep_source *s, const sweep_run *x) {
   }
   if (s->n_dags > 0 && s->kept_tasks + s->n_dags > SWEEP_KEPT_TASKS) drop_last(s);
   err ignored = {0};
-  if (cmd_compile_first(&x->work, &new.dag, &new.mem, &ignored)) new.dag = NULL;
+  if (cmd_compile_first(&x->work, &new.first, &new.mem, &ignored)) new.first.dag = NULL;
   s->kept_tasks += tasks_of(&new);
   ARENA_PUSH(s->mem, s->dags, s->n_dags, s->cap_dags, new);
   return &s->dags[s->n_dags - 1];

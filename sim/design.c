@@ -39,11 +39,11 @@ typedef struct trial {
   uint64_t all_B; /* what there is */
   bool enough; /* of few rows: the first candidate is one from which on larger tiles change nothing
                 */
-  uint64_t steps;   /* candidates an octave */
-  uint64_t first_B; /* the first candidate */
-  const dag *first; /* compiled, where that is done; or NULL */
-  pol_known *known; /* what comes of that as it stands; NULL: nobody asks */
-  arena *mem;       /* of what is known */
+  uint64_t steps;            /* candidates an octave */
+  uint64_t first_B;          /* the first candidate */
+  const design_start *first; /* compiled, where that is done; or NULL */
+  pol_known *known;          /* what comes of that as it stands; NULL: nobody asks */
+  arena *mem;                /* of what is known */
 } trial;
 
 typedef enum fate { RUNS, SAME, TOO_LARGE, HOPELESS, RUNS_NOWHERE } fate;
@@ -54,6 +54,7 @@ typedef struct candidate {
   uint64_t peak_B, traffic_B;
   double traffic_s; /* what its bytes take on the DRAM's route */
   size_t tasks;
+  bool wasteless;
   fate fate;
   bool gain; /* it was worth it */
 } candidate;
@@ -74,7 +75,7 @@ static void at_end(void *self, double t, uint32_t task, uint32_t resource) {
 }
 
 /* Nothing is moved twice: no spills, and no more loaded of a tensor than there is. */
-static bool wasteless(const dag *d, arena *a) {
+static bool is_wasteless(const dag *d, arena *a) {
   uint64_t *loaded = ARENA_NEW(a, uint64_t, d->n_tensors + 1);
   for (uint32_t i = 0; i < d->n_tasks; i++) {
     const dag_task *t = &d->tasks[i];
@@ -87,6 +88,19 @@ static bool wasteless(const dag *d, arena *a) {
     }
   }
   return true;
+}
+
+/* What the search asks of a candidate, whatever the platform. Keeps its rooms. */
+static design_start describe(dag *d) {
+  arena scratch = {0};
+  cost_totals sum = cost_sum(d);
+  dag_keep_rooms(d);
+  design_start x = {.dag = d,
+                    .peak_B = wl_peak_B(d),
+                    .traffic_B = sum.dram_read + sum.dram_write,
+                    .wasteless = is_wasteless(d, &scratch)};
+  arena_free(&scratch);
+  return x;
 }
 
 /* What the bytes take on the DRAM's route at least. */
@@ -144,7 +158,7 @@ static void simulate(const trial *x, const dag *d, candidate *c, search *s) {
     double end_s = INFINITY;
     x->sram[0].capacity_B = (double)room;
     bool runs = room <= x->all_B;
-    if (runs && i == 0 && d == x->first && x->known != NULL) {
+    if (runs && i == 0 && x->known != NULL && x->first != NULL && d == x->first->dag) {
       runs = evaluate_policy(d, &x->p, pol_find("heft"), PREFETCH, x->known, x->mem);
       end_s = x->known->makespan_s;
     } else if (runs) {
@@ -154,8 +168,8 @@ static void simulate(const trial *x, const dag *d, candidate *c, search *s) {
     s->effort += d->n_tasks;
     if (runs) {
       note(s, c, room, end_s, &c->gain);
-      s->near = wasteless(d, &scratch) &&
-                (end_s <= NEAR * c->traffic_s || end_s <= NEAR * areas_s(x, d, &scratch));
+      s->near =
+          c->wasteless && (end_s <= NEAR * c->traffic_s || end_s <= NEAR * areas_s(x, d, &scratch));
     }
     arena_free(&scratch);
     if (!runs) break;
@@ -172,20 +186,21 @@ static bool same_step(const candidate *a, const candidate *b) {
 static candidate look(trial *x, uint64_t size_B, search *s) {
   arena scratch = {0};
   err ignored = {0};
-  dag *own = NULL;
-  const dag *d = size_B == x->first_B ? x->first : NULL;
   candidate c = {.size_B = size_B, .fate = RUNS_NOWHERE};
   bool given = x->o.tile_B > 0;
   x->t.sram_B = size_B;
-  if (d == NULL && wl_compile(x->m, &x->o, &x->t, &own, &scratch, &ignored) == ERR_OK) {
-    dag_keep_rooms(own);
-    d = own;
+  design_start now = {0};
+  if (size_B == x->first_B && x->first != NULL) {
+    now = *x->first;
+  } else if (wl_compile(x->m, &x->o, &x->t, &now.dag, &scratch, &ignored) == ERR_OK) {
+    now = describe(now.dag);
   }
-  if (d != NULL) {
-    cost_totals sum = cost_sum(d);
-    c.peak_B = wl_peak_B(d);
-    c.traffic_B = sum.dram_read + sum.dram_write;
+  if (now.dag != NULL) {
+    const dag *d = now.dag;
+    c.peak_B = now.peak_B;
+    c.traffic_B = now.traffic_B;
     c.tasks = d->n_tasks;
+    c.wasteless = now.wasteless;
     s->effort += d->n_tasks;
     c.needs_B = c.peak_B > size_B ? c.peak_B : size_B;
     c.traffic_s = dram_s(&x->p, c.traffic_B);
@@ -197,7 +212,7 @@ static candidate look(trial *x, uint64_t size_B, search *s) {
     } else if (given && would_be_let_in(x, d, &scratch)) {
       c.fate = RUNS;
       note(s, &c, c.needs_B, (double)c.traffic_B, &c.gain);
-      s->near = wasteless(d, &scratch);
+      s->near = c.wasteless;
     } else if (!given && s->best > 0 && c.traffic_s >= s->measure) {
       c.fate = HOPELESS;
     } else if (!given) {
@@ -313,13 +328,16 @@ static int compile_for(const model *m, const wl_options *o, const wl_target *t, 
   return ERR_OK;
 }
 
-int design_first(const model *m, const wl_options *o, const wl_target *t, dag **d, arena *a,
-                 err *e) {
-  if (!chooses(o, t)) return wl_compile(m, o, t, d, a, e);
+int design_first(const model *m, const wl_options *o, const wl_target *t, design_start *first,
+                 arena *a, err *e) {
+  dag *d;
+  *first = (design_start){0};
+  if (!chooses(o, t)) return wl_compile(m, o, t, &first->dag, a, e);
   uint64_t c = first_candidate(m, o, t);
   bool all = few_rows(o) && enough_for_few(m, o, t) <= t->sram_B;
-  if (compile_for(m, o, t, c, all ? t->sram_B : c, d, a, e)) return e->status;
-  if (o->tile_B > 0 && (*d)->workload.sram_plan_B <= t->sram_B) (*d)->workload.sram_plan_B = 0;
+  if (compile_for(m, o, t, c, all ? t->sram_B : c, &d, a, e)) return e->status;
+  if (o->tile_B > 0 && d->workload.sram_plan_B <= t->sram_B) d->workload.sram_plan_B = 0;
+  *first = describe(d);
   return ERR_OK;
 }
 
@@ -328,8 +346,9 @@ static bool one_layer(const wl_options *o) {
 }
 
 int design_settle(const model *m, const wl_options *o, const wl_target *t, const platform *p,
-                  const dag *first, dag **d, pol_known *known, arena *a, err *e) {
+                  const design_start *first, dag **d, pol_known *known, arena *a, err *e) {
   *d = NULL;
+  if (first != NULL && first->dag == NULL) first = NULL;
   if (!chooses(o, t)) return first != NULL ? ERR_OK : wl_compile(m, o, t, d, a, e);
   arena scratch = {0};
   trial x = {.m = m, .o = *o, .t = within(t, t->sram_B), .p = *p, .all_B = t->sram_B};
@@ -350,8 +369,8 @@ int design_settle(const model *m, const wl_options *o, const wl_target *t, const
   arena_free(&scratch);
   bool taken = first != NULL && s.best == x.first_B;
   if (taken && o->tile_B == 0) /* and in the room that it was found to be fastest in */
-    taken = x.enough ? s.plan_B == t->sram_B : s.plan_B <= first->workload.sram_plan_B;
-  if (taken && first->workload.sram_plan_B <= t->sram_B) return ERR_OK;
+    taken = x.enough ? s.plan_B == t->sram_B : s.plan_B <= first->dag->workload.sram_plan_B;
+  if (taken && first->dag->workload.sram_plan_B <= t->sram_B) return ERR_OK;
   if (s.best > 0 && !taken) {
     if (compile_for(m, o, t, s.best, s.plan_B, d, a, e)) return e->status;
     bool fits = (*d)->workload.sram_plan_B <= t->sram_B;
@@ -364,11 +383,11 @@ int design_settle(const model *m, const wl_options *o, const wl_target *t, const
 
 int design_compile(const model *m, const wl_options *o, const wl_target *t, const platform *p,
                    dag **d, arena *a, err *e) {
-  dag *first = NULL;
+  design_start first = {0};
   if (!chooses(o, t) || wl_check(m, o, t, e)) return wl_compile(m, o, t, d, a, e);
   err ignored = {0};
-  if (one_layer(o) && design_first(m, o, t, &first, a, &ignored)) first = NULL;
-  if (design_settle(m, o, t, p, first, d, NULL, a, e)) return e->status;
-  if (*d == NULL) *d = first;
+  if (one_layer(o) && design_first(m, o, t, &first, a, &ignored)) first.dag = NULL;
+  if (design_settle(m, o, t, p, &first, d, NULL, a, e)) return e->status;
+  if (*d == NULL) *d = first.dag;
   return ERR_OK;
 }

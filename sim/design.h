@@ -54,10 +54,15 @@ ERR_CHECK int design_compile(const model *m, const wl_options *o, const wl_targe
  * sees (sweeps): the first candidate, which depends on the target alone; and what becomes of it on
  * one platform: *d is NULL where it is taken. `first` may be NULL: it is not there. `known`, where it
  * is not NULL, gets the simulation of `first` under heft, if there was one. */
-ERR_CHECK int design_first(const model *m, const wl_options *o, const wl_target *t, dag **d,
-                           arena *a, err *e);
+typedef struct design_start {
+  dag *dag; /* NULL: it cannot be compiled */
+  uint64_t peak_B, traffic_B; /* wl_peak_B; DRAM reads and writes */
+  bool wasteless;             /* nothing is moved twice */
+} design_start;
+ERR_CHECK int design_first(const model *m, const wl_options *o, const wl_target *t,
+                           design_start *first, arena *a, err *e);
 ERR_CHECK int design_settle(const model *m, const wl_options *o, const wl_target *t,
-                            const platform *p, const dag *first, dag **d, pol_known *known,
+                            const platform *p, const design_start *first, dag **d, pol_known *known,
                             arena *a, err *e);
 
 #endif

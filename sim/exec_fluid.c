@@ -29,9 +29,13 @@ typedef struct fluid {
   lane *lane;
   size_t n, ways; /* lanes; streams of each that may flow: with one sram, no second one does */
   double now;
-  bool changed;     /* a flow has begun or ended since the rates were found */
+  bool changed; /* a flow has begun or ended since the rates were found */
+  /* while rates are found */
+  stream **open;  /* flows without a rate yet */
+  uint32_t *used; /* links that flows cross */
+  size_t n_open, n_used;
   double *left_Bps; /* by link: bandwidth not given out yet */
-  uint32_t *flows;  /* by link: flows without a rate yet */
+  uint32_t *flows;  /* by link: flows without a rate yet; 0 between times */
 } fluid;
 
 static void begin(fluid *f, uint32_t r) {
@@ -61,49 +65,50 @@ static double fair_share(const fluid *f, uint32_t link) {
 }
 
 /* Gives the flows on the tightest links their rate. The links are found first, then served, so that
- * one flow does not loosen another's. Returns how many flows. */
-static size_t fix_rates(fluid *f, double least) {
-  size_t fixed = 0;
-  for (size_t r = 0; r < f->n; r++) {
-    for (size_t w = 0; w < f->ways; w++) {
-      stream *s = &f->lane[r].stream[w];
-      if (s->at != FLOW || s->rate_Bps >= 0) continue;
-      bool tight = false;
-      for (uint32_t k = 0; k < s->route->n_links && !tight; k++)
-        tight = fair_share(f, s->route->link[k]) <= least * (1 + 1e-12);
-      if (!tight) continue;
-      s->rate_Bps = least;
-      fixed++;
-      for (uint32_t k = 0; k < s->route->n_links; k++) {
-        uint32_t l = s->route->link[k];
-        f->flows[l]--;
-        if (!f->plat->links[l].fatpipe) f->left_Bps[l] = larger(0, f->left_Bps[l] - least);
-      }
+ * one flow does not loosen another's. */
+static void fix_rates(fluid *f, double least) {
+  size_t kept = 0;
+  for (size_t i = 0; i < f->n_open; i++) {
+    stream *s = f->open[i];
+    bool tight = false;
+    for (uint32_t k = 0; k < s->route->n_links && !tight; k++)
+      tight = fair_share(f, s->route->link[k]) <= least * (1 + 1e-12);
+    if (!tight) {
+      f->open[kept++] = s;
+      continue;
+    }
+    s->rate_Bps = least;
+    for (uint32_t k = 0; k < s->route->n_links; k++) {
+      uint32_t l = s->route->link[k];
+      f->flows[l]--;
+      if (!f->plat->links[l].fatpipe) f->left_Bps[l] = larger(0, f->left_Bps[l] - least);
     }
   }
-  return fixed;
+  f->n_open = kept;
+}
+
+/* Enters a flow into its links. */
+static void open_flow(fluid *f, stream *s) {
+  f->open[f->n_open++] = s;
+  for (uint32_t k = 0; k < s->route->n_links; k++) {
+    uint32_t l = s->route->link[k];
+    if (f->flows[l]++ > 0) continue;
+    f->left_Bps[l] = f->plat->links[l].bandwidth_Bps;
+    f->used[f->n_used++] = l;
+  }
 }
 
 /* Max-min fair rates: again and again, the link that gives its flows least fixes their rates. */
 static void share(fluid *f) {
-  size_t open = 0;
-  for (size_t i = 0; i < f->plat->n_links; i++) {
-    f->left_Bps[i] = f->plat->links[i].bandwidth_Bps;
-    f->flows[i] = 0;
-  }
+  f->n_open = f->n_used = 0;
   for (size_t r = 0; r < f->n; r++)
-    for (size_t w = 0; w < f->ways; w++) {
-      stream *s = &f->lane[r].stream[w];
-      if (s->at != FLOW) continue;
-      s->rate_Bps = -1;
-      open++;
-      for (uint32_t k = 0; k < s->route->n_links; k++) f->flows[s->route->link[k]]++;
-    }
-  while (open > 0) {
+    for (size_t w = 0; w < f->ways; w++)
+      if (f->lane[r].stream[w].at == FLOW) open_flow(f, &f->lane[r].stream[w]);
+  while (f->n_open > 0) {
     double least = INFINITY;
-    for (uint32_t i = 0; i < f->plat->n_links; i++)
-      if (f->flows[i] > 0) least = lesser(least, fair_share(f, i));
-    open -= fix_rates(f, least);
+    for (size_t i = 0; i < f->n_used; i++)
+      if (f->flows[f->used[i]] > 0) least = lesser(least, fair_share(f, f->used[i]));
+    fix_rates(f, least);
   }
 }
 
@@ -194,6 +199,8 @@ int exec_fluid(const dag *d, const platform *p, const policy *pol, const machine
   f.lane = ARENA_NEW(a, lane, f.n);
   f.left_Bps = ARENA_NEW(a, double, p->n_links);
   f.flows = ARENA_NEW(a, uint32_t, p->n_links);
+  f.used = ARENA_NEW(a, uint32_t, p->n_links);
+  f.open = ARENA_NEW(a, stream *, f.n * f.ways);
   machine_begin(f.m);
   for (uint32_t r = machine_wake(f.m); r != OBS_NONE; r = machine_wake(f.m)) begin(&f, r);
   while (!machine_finished(f.m) && !machine_stuck(f.m)) {
