@@ -90,11 +90,12 @@ static bool is_wasteless(const dag *d, arena *a) {
   return true;
 }
 
-/* What the search asks of a candidate, whatever the platform. Keeps its rooms. */
+/* What the search asks of a candidate, whatever the platform. Keeps what simulations ask. */
 static design_start describe(dag *d) {
   arena scratch = {0};
-  cost_totals sum = cost_sum(d);
   dag_keep_rooms(d);
+  cost_keep(d);
+  cost_totals sum = cost_sum(d);
   design_start x = {.dag = d,
                     .peak_B = wl_peak_B(d),
                     .traffic_B = sum.dram_read + sum.dram_write,

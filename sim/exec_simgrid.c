@@ -114,14 +114,16 @@ static void end_job(uint32_t r) {
 /* Sends a flow of the job, or what is left of it, and tells the observer. */
 static void flow(uint32_t r, const machine_job *j, int which, double bytes, bool begins) {
   if (begins) {
-    catch_up(simgrid_get_clock());
-    machine_flow(sim.m, r, which, simgrid_get_clock(), true);
+    double now = simgrid_get_clock();
+    catch_up(now);
+    machine_flow(sim.m, r, which, now, true);
     wake_all();
   }
   sg_host_t from = sim.host[which == 0 ? j->src : j->src2];
   if (bytes > 0) sg_host_sendto(from, sim.host[j->dst], bytes * EXEC_SCALE);
-  catch_up(simgrid_get_clock());
-  machine_flow(sim.m, r, which, simgrid_get_clock(), false);
+  double now = simgrid_get_clock();
+  catch_up(now);
+  machine_flow(sim.m, r, which, now, false);
 }
 
 /* From now on every stream is a real flow, but those apart: actors that wait for quiet ones are

@@ -139,7 +139,7 @@ static void each_closed_load(machine *m, uint32_t t, void (*f)(machine *, uint32
 }
 
 static void add_bytes(machine *m, uint32_t load, void *sum) {
-  *(uint64_t *)sum += machine_load_bytes(m->dag, load);
+  *(uint64_t *)sum += m->task[load].load_B;
 }
 
 static uint64_t closed_bytes(machine *m, uint32_t t) {
@@ -171,6 +171,7 @@ static void open_window(machine *m, uint32_t e) {
     if (res->scan == res->head) open_loads(m, e, next), res->scan++;
     current = m->task[next].ahead_B;
   }
+  if (res->ahead_B - current >= m->prefetch_B && m->prefetch_B > 0) return; /* no room for any */
   for (; res->scan < res->n_queue; res->scan++) {
     uint32_t t = queue_at(res, res->scan);
     uint64_t bytes = closed_bytes(m, t);

@@ -66,7 +66,8 @@ static void make_resources(machine *m, arena *a) {
     }
 }
 
-uint64_t machine_load_bytes(const dag *d, uint32_t load) {
+/* Bytes that a load brings into SRAM. */
+static uint64_t load_bytes(const dag *d, uint32_t load) {
   const dag_task *t = &d->tasks[load];
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < t->n_writes; i++) bytes += dag_view_bytes(d, &dag_writes(d, t)[i]);
@@ -90,11 +91,11 @@ static uint64_t largest_need(const machine *m) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < d->tasks[t].n_deps; i++) {
       uint8_t kind = m->task[deps[i]].kind;
-      if (kind == OP_LOAD) bytes += machine_load_bytes(d, deps[i]);
+      if (kind == OP_LOAD) bytes += m->task[deps[i]].load_B;
       const dag_task *move = &d->tasks[deps[i]];
       for (uint32_t k = 0; kind == OP_MOVE && k < move->n_deps; k++)
         if (m->task[dag_deps(d, move)[k]].kind == OP_LOAD)
-          bytes += machine_load_bytes(d, dag_deps(d, move)[k]);
+          bytes += m->task[dag_deps(d, move)[k]].load_B;
     }
     if (bytes > most) most = bytes;
   }
@@ -130,6 +131,7 @@ static void make_tasks(machine *m, arena *a) {
       x->held += m->task[deps[i]].kind == OP_COMPUTE || m->task[deps[i]].held > 0;
     x->why.ready_by = x->why.gate_by = x->why.room_by = x->why.free_by = OBS_NONE;
     if (x->kind == OP_COMPUTE) continue;
+    if (x->kind == OP_LOAD) x->load_B = load_bytes(d, t);
     x->to = d->tensors[dag_writes(d, &d->tasks[t])->tensor].space;
     transfers[x->to]++;
   }

@@ -117,7 +117,9 @@ typedef struct dag {
   uint32_t *writer_head;
   struct dag_writer *writers;
   size_t cap_heads, n_writers, cap_writers;
-  uint32_t *rooms; /* kept by dag_keep_rooms (dag_room.h); NULL: not known */
+  /* what is found of the whole DAG and kept, so that it is found once; NULL: not kept */
+  uint32_t *rooms;    /* dag_keep_rooms (dag_room.h) */
+  struct cost *costs; /* cost_keep (cost.h) */
 } dag;
 
 dag *dag_new(arena *a);

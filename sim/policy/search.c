@@ -17,11 +17,17 @@ static search_state new_state(const search *s) {
                         ARENA_NEW(s->mem, uint32_t, n), ARENA_NEW(s->mem, pol_event, n), INFINITY};
 }
 
-static void copy_state(const search *s, search_state *to, const search_state *from) {
+/* But for what comes of it. */
+static void copy_plan(const search *s, search_state *to, const search_state *from) {
   size_t n = s->in->dag->n_tasks;
   memcpy(to->key, from->key, n * sizeof *to->key);
   memcpy(to->engine, from->engine, n * sizeof *to->engine);
   memcpy(to->order, from->order, n * sizeof *to->order);
+}
+
+static void copy_state(const search *s, search_state *to, const search_state *from) {
+  size_t n = s->in->dag->n_tasks;
+  copy_plan(s, to, from);
   memcpy(to->events, from->events, n * sizeof *to->events);
   to->makespan_s = from->makespan_s;
 }
@@ -109,7 +115,7 @@ static bool settle(search *s) {
 
 static bool move(search *s, double left) {
   for (int i = 0; i < TRIES; i++) {
-    copy_state(s, &s->tried, &s->now);
+    copy_plan(s, &s->tried, &s->now);
     search_move(s, left);
     if (settle(s)) return true;
   }
