@@ -28,8 +28,10 @@ typedef struct m_task {
                          loads before it */
   uint16_t to;        /* transfer: the space it goes to */
   uint32_t visit;     /* transfer: the last walk over inputs that came by */
-  uint64_t ahead_B; /* compute: bytes of its loads that it was the first to let go */
-  uint64_t load_B;  /* load: what it brings into SRAM */
+  union {
+    uint64_t ahead_B; /* compute: bytes of its loads that it was the first to let go */
+    uint64_t load_B;  /* load: what it brings into SRAM */
+  };
 } m_task;
 
 typedef struct m_buffer {
