@@ -43,8 +43,8 @@ static uint32_t heap_pop(heap *h) {
 
 /* ---- starting ------------------------------------------------------------------------------- */
 
-/* A turn is a bit shorter than the flow, so that the next flow's begin and this one's end are not at
- * one instant, which each backend would take in its own order. */
+/* A turn is a bit shorter than the flow, so that the next flow's begin and this one's end are not
+ * at one instant, which each backend would take in its own order. */
 static const double TURN = 1 - 1.0 / 1024;
 
 /* How long the other channels begin nothing (machine.h). */
@@ -171,12 +171,14 @@ static void open_window(machine *m, uint32_t e) {
     if (res->scan == res->head) open_loads(m, e, next), res->scan++;
     current = m->task[next].ahead_B;
   }
-  if (res->ahead_B - current >= m->prefetch_B && m->prefetch_B > 0) return; /* no room for any */
+  uint64_t ahead_B = res->ahead_B - current;
+  if (m->prefetch == 0 || (ahead_B > 0 && ahead_B >= m->prefetch_B)) return; /* no load may go */
   for (; res->scan < res->n_queue; res->scan++) {
     uint32_t t = queue_at(res, res->scan);
     uint64_t bytes = closed_bytes(m, t);
     if (bytes == 0) continue;
-    if (res->ahead_B - current + bytes > m->prefetch_B) return;
+    ahead_B = res->ahead_B - current;
+    if (ahead_B > 0 && ahead_B + bytes > m->prefetch_B) return;
     open_loads(m, e, t);
   }
 }

@@ -16,9 +16,10 @@
  *
  * Prefetch. The loads of the task that is next on an idle engine may start. Besides, on every
  * engine, loads of the tasks behind its current one may start as long as they bring no more than N
- * tiles' worth of bytes, N = --prefetch and a tile being what the DAG's hungriest task has loaded:
- * N staging buffers an engine, which small loads (KV rows, norms) share. A load counts until its
- * task starts. N = 0: no load overlaps the engine's work. Moves are not held back: what they copy
+ * tiles' worth of bytes, N = --prefetch and a tile being the DAG's largest load of a task, with the
+ * task's scales: N staging buffers an engine, which small loads (KV rows, norms) share. The first
+ * task that has loads may have all of them, if they are more. A load counts until its task starts.
+ * N = 0: no load overlaps the engine's work. Moves are not held back: what they copy
  * was, unless it was computed.
  *
  * DMA. One queue of eligible transfers by place in the order; a free channel takes the first; where
@@ -33,24 +34,25 @@
  * are longer than setups, it is set up while this one flows.
  *
  * SRAM. A buffer is taken when its first writer starts and given back when the last task that reads
- * or writes it has ended; tensors that ops write over one another are one buffer (dag_room.h). Admission is the banker's rule on the full order, for each SRAM by
- * itself: let P[k] be the bytes that would be held in it while the task at place k runs if, from
- * now on, everything ran one at a time in the order: the buffers whose planned life covers k, plus
- * those taken early. A task may take s bytes now, ahead of their planned place p, only if P[k] + s
- * stays within capacity for every k from the frontier to p - 1; taking adds s to those P[k]; giving
- * back early subtracts from the rest of the planned life. Never over capacity: what is held now is
- * part of P[frontier], and P <= capacity is kept. A task that writes to several SRAMs takes its
- * buffers in all of them or in none. Cannot deadlock: the task at the frontier takes its buffers at
- * its planned place, which needs no check in any SRAM, as in each of them the order itself is
- * promised to fit; its inputs were made by tasks before it, all ended; its engine runs only tasks
- * that hold all they need, so it comes free; and then it is next there: in a static plan every
- * queue follows the order, so the frontier task is the head of its queue; in a dynamic one, an
- * engine whose head waits for room, or for a load that waits for room, runs the first unfinished
- * compute task of the order instead; a transfer at the frontier is the first of the queue, and
- * where nothing else runs, prefetch does not hold it back. So the frontier always advances.
- * Feasible: P <= capacity in every SRAM before the start. Where a plan's own order does not fit,
- * the program order (ids) is taken with the plan's engines; where that does not fit either, the run
- * is refused with the SRAM, the place, the buffers and the bytes that are short (ERR_NO). With
+ * or writes it has ended; tensors that ops write over one another are one buffer (dag_room.h).
+ * Admission is the banker's rule on the full order, for each SRAM by itself: let P[k] be the bytes
+ * that would be held in it while the task at place k runs if, from now on, everything ran one at a
+ * time in the order: the buffers whose planned life covers k, plus those taken early. A task may
+ * take s bytes now, ahead of their planned place p, only if P[k] + s stays within capacity for
+ * every k from the frontier to p - 1; taking adds s to those P[k]; giving back early subtracts from
+ * the rest of the planned life. Never over capacity: what is held now is part of P[frontier], and P
+ * <= capacity is kept. A task that writes to several SRAMs takes its buffers in all of them or in
+ * none. Cannot deadlock: the task at the frontier takes its buffers at its planned place, which
+ * needs no check in any SRAM, as in each of them the order itself is promised to fit; its inputs
+ * were made by tasks before it, all ended; its engine runs only tasks that hold all they need, so
+ * it comes free; and then it is next there: in a static plan every queue follows the order, so the
+ * frontier task is the head of its queue; in a dynamic one, an engine whose head waits for room, or
+ * for a load that waits for room, runs the first unfinished compute task of the order instead; a
+ * transfer at the frontier is the first of the queue, and where nothing else runs, prefetch does
+ * not hold it back. So the frontier always advances. Feasible: P <= capacity in every SRAM before
+ * the start. Where a plan's own order does not fit, the program order (ids) is taken with the
+ * plan's engines; where that does not fit either, the run is refused with the SRAM, the place, the
+ * buffers and the bytes that are short (ERR_NO). With
  * --scheduler serial only the frontier may start.
  *
  * Nothing here is random, and ties go to the smaller id. */
@@ -101,8 +103,8 @@ const machine_job *machine_job_of(const machine *m, uint32_t resource);
 void machine_turn(machine *m, uint32_t channel, double now);
 
 /* After machine_flow the backend serves machine_wake too.
- * The flow of the resource's job (which = 0) or its second one (1) begins or ends; its job ends (all that this allows is started at `now`, also
- * on this resource: ask machine_job_of again). */
+ * The flow of the resource's job (which = 0) or its second one (1) begins or ends; its job ends
+ * (all that this allows is started at `now`, also on this resource: ask machine_job_of again). */
 void machine_flow(machine *m, uint32_t resource, int which, double now, bool begins);
 void machine_end(machine *m, uint32_t resource, double now);
 

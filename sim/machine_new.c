@@ -80,24 +80,38 @@ void machine_grow_stack(machine *m) {
   m->n_stack = cap;
 }
 
-/* What one compute task has loaded at most, directly or by way of a move: the unit that prefetch
- * counts in. */
-static uint64_t largest_need(const machine *m) {
+/* A tile: what one load brings, and what the task's scales come to. */
+typedef struct tile {
+  uint64_t load_B, scales_B;
+} tile;
+
+static void add_load(const machine *m, uint32_t load, tile *x) {
+  const dag *d = m->dag;
+  uint64_t bytes = m->task[load].load_B;
+  if (d->tensors[dag_writes(d, &d->tasks[load])->tensor].role == DAG_SCALE)
+    x->scales_B += bytes;
+  else if (bytes > x->load_B)
+    x->load_B = bytes;
+}
+
+/* The largest tile that a compute task has loaded, directly or by way of a move: the unit that
+ * prefetch counts in. A task with many loads (rows of the input, say) counts with one of them: with
+ * all of them for a unit, engines would fill SRAM with tiles that are not needed for long. */
+static uint64_t largest_tile(const machine *m) {
   const dag *d = m->dag;
   uint64_t most = 0;
   for (uint32_t t = 0; t < d->n_tasks; t++) {
     if (m->task[t].kind != OP_COMPUTE) continue;
     const uint32_t *deps = dag_deps(d, &d->tasks[t]);
-    uint64_t bytes = 0;
+    tile x = {0};
     for (uint32_t i = 0; i < d->tasks[t].n_deps; i++) {
       uint8_t kind = m->task[deps[i]].kind;
-      if (kind == OP_LOAD) bytes += m->task[deps[i]].load_B;
+      if (kind == OP_LOAD) add_load(m, deps[i], &x);
       const dag_task *move = &d->tasks[deps[i]];
       for (uint32_t k = 0; kind == OP_MOVE && k < move->n_deps; k++)
-        if (m->task[dag_deps(d, move)[k]].kind == OP_LOAD)
-          bytes += m->task[dag_deps(d, move)[k]].load_B;
+        if (m->task[dag_deps(d, move)[k]].kind == OP_LOAD) add_load(m, dag_deps(d, move)[k], &x);
     }
-    if (bytes > most) most = bytes;
+    if (x.load_B + x.scales_B > most) most = x.load_B + x.scales_B;
   }
   return most;
 }
@@ -138,7 +152,7 @@ static void make_tasks(machine *m, arena *a) {
   close_gates(m);
   m->n_stack = d->n_tasks + 1;
   m->stack = ARENA_NEW(a, uint32_t, m->n_stack);
-  uint64_t unit = largest_need(m);
+  uint64_t unit = largest_tile(m);
   m->prefetch_B =
       unit > 0 && m->prefetch > UINT64_MAX / 2 / unit ? UINT64_MAX / 2 : unit * m->prefetch;
   m->to = ARENA_NEW(a, m_queue, m->n_spaces);

@@ -96,7 +96,7 @@ struct machine {
                         by escape) */
   size_t n_compute, next_compute;
   uint32_t prefetch;
-  uint64_t prefetch_B; /* prefetch times the largest need of one task */
+  uint64_t prefetch_B; /* prefetch times the largest tile */
   bool serial;
   m_task *task;
   m_buffer *buffer;

@@ -259,6 +259,33 @@ START_TEST(prefetch__2__only_the_last_compute_is_left_over) {
 }
 END_TEST
 
+/* The first task loads 1 MB twice, the others 1 MB each: two tiles ahead are 2 MB, as 1 MB is the
+ * largest load, and not 4 MB, which the first task has loaded twice over. With the tile in work
+ * SRAM holds 3 MB. */
+START_TEST(prefetch__a_task_of_two_loads__is_not_the_unit) {
+  platform p = fx_platform(&(fx_chip){.speed = 2e8}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t x = fx_load(d, 1000), wide = fx_load(d, 1000000);
+  fx_matmul(d, wide, fx_weight(d, 1, 1000000), 1, 1000000, 0);
+  for (int i = 0; i < 6; i++) fx_matmul(d, x, fx_weight(d, 1000, 1000), 1000, 1000, 0);
+  timeline *tl = fx_run((fx_backend)_i, d, &p, "fit", 2, false, &mem);
+  ck_assert_uint_ge(tl->high_water_B[0], 3000000);
+  ck_assert_uint_lt(tl->high_water_B[0], 3010000);
+}
+END_TEST
+
+/* One tile of 1 MB ahead; the second task's two loads are more, and come ahead all the same. */
+START_TEST(prefetch__next_task_needs_more_than_the_window__has_it_ahead) {
+  platform p = fx_platform(&(fx_chip){.speed = 2e8}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t x = fx_load(d, 1000);
+  fx_matmul(d, x, fx_weight(d, 1000, 1000), 1000, 1000, 0);
+  fx_matmul(d, fx_load(d, 1000000), fx_weight(d, 1, 1000000), 1, 1000000, 0);
+  timeline *tl = fx_run((fx_backend)_i, d, &p, "fit", 1, false, &mem);
+  ck_time(tl->makespan_s, 1001000 / 1e9 + 10e-3 + 10e-3);
+}
+END_TEST
+
 /* Room for one weight tile besides the small tensors: however deep the prefetch, the second load
  * waits for the first tile. */
 START_TEST(sram__room_for_one_tile__loads_wait_for_the_compute) {
@@ -529,6 +556,8 @@ int main(void) {
   tcase_add_loop_test(t, dma__two_channels_out_of_step__hide_setups, 0, n);
   tcase_add_loop_test(t, prefetch__0__loads_and_computes_alternate, 0, n);
   tcase_add_loop_test(t, prefetch__2__only_the_last_compute_is_left_over, 0, n);
+  tcase_add_loop_test(t, prefetch__a_task_of_two_loads__is_not_the_unit, 0, n);
+  tcase_add_loop_test(t, prefetch__next_task_needs_more_than_the_window__has_it_ahead, 0, n);
   tcase_add_loop_test(t, sram__room_for_one_tile__loads_wait_for_the_compute, 0, n);
   tcase_add_loop_test(t, sram__room_that_the_running_task_gives_back__is_not_kept_free, 0, n);
   tcase_add_loop_test(t, sram__smallest_feasible__runs_and_one_byte_less_is_refused, 0, n);

@@ -105,6 +105,41 @@ START_TEST(list_dag_fill__all_would_wait_alike__order_is_kept) {
 }
 END_TEST
 
+/* ---- room in SRAM ---------------------------------------------------------------------------- */
+
+/* Two chains of two tasks of 4 ms, on three engines: the first of each writes 0.4 MB, which the
+ * second reads, and each has 0.4 MB loaded in 0.4 ms. Returns when the second chain starts. */
+static double second_chain_s(uint64_t sram_B) {
+  platform p = fx_platform(&(fx_chip){.engines = 3, .speed = 2e8, .sram_B = sram_B}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t one = fx_load(d, 1), first[2];
+  for (uint32_t i = 0; i < 2; i++) {
+    uint32_t y = fx_matmul(d, one, fx_weight(d, 400000, 1), 400000, 1, DAG_NO_GROUP);
+    first[i] = (uint32_t)d->n_tasks - 1;
+    fx_matmul(d, y, fx_weight(d, 1, 400000), 1, 400000, DAG_NO_GROUP);
+  }
+  pol_input in = input_of(d, &p, NULL);
+  list_dag l = list_dag_new(&in, &mem);
+  list_dag_with_room(&l, &mem);
+  l.plan = list_plan_new(&l.g, &mem);
+  for (uint32_t t = 0; t < d->n_tasks; t++)
+    if (list_dag_is_compute(&in, t)) list_dag_place(&l, t, NULL, LIST_NONE);
+  return l.plan.start[first[1]];
+}
+
+/* The second task of a chain loads when the first is over, for want of room. Times are kept in
+ * slices of less than 20 us. */
+START_TEST(list_dag_with_room__room_for_one_chain__second_one_loads_when_it_is_over) {
+  ck_assert_double_eq_tol(second_chain_s(810000), 2 * 4.4e-3 + 0.4e-3, 20e-6);
+}
+END_TEST
+
+/* Three loads, one after the other. */
+START_TEST(list_dag_with_room__room_for_both__side_by_side) {
+  ck_assert_double_eq_tol(second_chain_s(2100000), 1.2e-3, 20e-6);
+}
+END_TEST
+
 /* ---- simulated ------------------------------------------------------------------------------- */
 
 /* Loads, groups and little SRAM: everything contends. */
@@ -178,9 +213,9 @@ static double count_record(void *self, const pol_input *in, const policy *p, pol
 
 /* One task a group of 100 loads: few simulations of many tasks, none of too many. */
 START_TEST(heft__many_tasks__simulates_less) {
-  const uint32_t n_tasks[] = {2000, 20000, 40000};
-  const uint64_t most[] = {(1 << 16) / 2000 + (1 << 13) / 2000, 3, 0};
-  for (size_t k = 0; k < 3; k++) {
+  const uint32_t n_tasks[] = {2000, 20000, 60000, 70000};
+  const uint64_t most[] = {(1 << 18) / 2000 + (1 << 13) / 2000, 13, 4, 0};
+  for (size_t k = 0; k < 4; k++) {
     platform p = fx_platform(&(fx_chip){.engines = 2, .speed = 1e6}, &mem);
     dag *d = dag_new(&mem);
     uint32_t x = fx_load(d, 10);
@@ -251,6 +286,8 @@ int main(void) {
   tcase_add_test(c, list_dag__third_group__goes_where_less_is_promised);
   tcase_add_test(c, list_dag_fill__engine_would_wait__the_one_that_leaves_it_idle_least_goes_first);
   tcase_add_test(c, list_dag_fill__all_would_wait_alike__order_is_kept);
+  tcase_add_test(c, list_dag_with_room__room_for_one_chain__second_one_loads_when_it_is_over);
+  tcase_add_test(c, list_dag_with_room__room_for_both__side_by_side);
   tcase_add_loop_test(c, heft__simulated__no_worse_than_the_plans_of_others_or_close_to_the_bound,
                       0, 12);
   tcase_add_test(c, heft__many_tasks__simulates_less);

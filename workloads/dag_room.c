@@ -186,3 +186,20 @@ uint32_t *dag_rooms(const dag *d, arena *a) {
 void dag_keep_rooms(dag *d) {
   d->rooms = dag_rooms(d, d->mem);
 }
+
+uint32_t *dag_room_roots(const dag *d, arena *a) {
+  const uint32_t *over = dag_rooms(d, a);
+  uint32_t *root = ARENA_NEW(a, uint32_t, d->n_tensors + 1);
+  memset(root, 0xff, (d->n_tensors + 1) * sizeof *root);
+  for (uint32_t i = 0; i < d->n_tensors; i++) {
+    uint32_t top = i;
+    /* tensors that nobody writes may be found to take over each other in a ring */
+    while (root[top] == UINT32_MAX && over[top] != DAG_NO_ROOM && over[top] != i) top = over[top];
+    if (root[top] != UINT32_MAX) top = root[top];
+    for (uint32_t j = i; root[j] == UINT32_MAX; j = over[j]) {
+      root[j] = top;
+      if (j == top) break;
+    }
+  }
+  return root;
+}

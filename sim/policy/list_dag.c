@@ -37,6 +37,12 @@ static void fill_costs(list_dag *l) {
   }
 }
 
+/* What a transfer takes of the link. */
+static double flow_s(const list_dag *l, uint32_t u) {
+  double alone_s = l->g.cost[(size_t)u * l->g.n_columns];
+  return fmax(alone_s - l->lead_s[u], alone_s / l->channels);
+}
+
 list_dag list_dag_new(const pol_input *in, arena *a) {
   const dag *d = in->dag;
   list_dag l = {.in = in};
@@ -58,15 +64,31 @@ list_dag list_dag_new(const pol_input *in, arena *a) {
   return l;
 }
 
+void list_dag_with_room(list_dag *l, arena *a) {
+  const dag *d = l->in->dag;
+  double load_s = 0, all_s = 0;
+  l->left = ARENA_NEW(a, uint32_t, d->n_tasks + 1);
+  for (uint32_t t = 0; t < d->n_tasks; t++) {
+    l->left[t] = d->tasks[t].n_deps;
+    all_s += list_mean(&l->g, t);
+    if (op_kind_of((op)d->tasks[t].op) == OP_LOAD) load_s += flow_s(l, t);
+  }
+  l->seen = ARENA_NEW(a, uint32_t, d->n_tasks + 1);
+  l->room = list_room_new(l->in, load_s, all_s, a);
+}
+
 /* Times a transfer whose inputs are timed. A load follows the loads before it on the link. */
 static void time_transfer(list_dag *l, uint32_t u, double from) {
-  double alone_s = l->g.cost[(size_t)u * l->g.n_columns];
-  if (op_kind_of((op)l->in->dag->tasks[u].op) == OP_LOAD) {
+  double alone_s = l->g.cost[(size_t)u * l->g.n_columns], flowed_s = 0;
+  bool load = op_kind_of((op)l->in->dag->tasks[u].op) == OP_LOAD;
+  if (load && l->room != NULL) {
+    from = list_room_load(l->room, fmax(from, l->from_s), flow_s(l, u), &flowed_s);
+  } else if (load) {
     from = fmax(from, l->link_free_s);
-    l->link_free_s = from + fmax(alone_s - l->lead_s[u], alone_s / l->channels);
+    l->link_free_s = from + flow_s(l, u);
   }
   l->plan.start[u] = from;
-  l->plan.finish[u] = from + alone_s;
+  l->plan.finish[u] = fmax(from + alone_s, flowed_s);
   l->timed[u] = true;
   l->fresh[l->n_fresh++] = u;
 }
@@ -110,12 +132,39 @@ static uint32_t engine_for(const list_dag *l, uint32_t t, double from) {
   return best;
 }
 
+/* When the task's loads may begin: when there is room for it and for the transfers before it that
+ * are not timed; but no earlier than they have to, and one task of that length more, for the engine
+ * that is to run it or the first that is free. */
+static double loads_from(list_dag *l, uint32_t t, uint32_t only) {
+  const list_graph *g = &l->g;
+  size_t depth = 0;
+  double there = 0, lead_s = 2 * list_mean(g, t), free_s = INFINITY;
+  l->visit++;
+  l->stack[depth++] = t;
+  while (depth > 0) {
+    uint32_t u = l->stack[--depth];
+    list_room_ask(l->room, u);
+    if (u != t) lead_s += l->g.cost[(size_t)u * g->n_columns];
+    for (uint64_t i = g->first_pred[u]; i < g->first_pred[u + 1]; i++) {
+      uint32_t v = g->pred[i];
+      if (l->timed[v]) there = fmax(there, l->plan.finish[v]);
+      if (l->timed[v] || l->seen[v] == l->visit) continue;
+      l->seen[v] = l->visit;
+      l->stack[depth++] = v;
+    }
+  }
+  for (uint32_t p = 0; p < g->n_procs; p++)
+    if (only == LIST_NONE || only == p) free_s = fmin(free_s, list_free_s(&l->plan, p));
+  return fmax(list_room_from_s(l->room), fmax(there, free_s) - lead_s);
+}
+
 list_choice list_dag_choose(list_dag *l, uint32_t t, const double *oct, uint32_t only) {
-  double from = inputs_there(l, t);
   uint32_t g = l->in->dag->tasks[t].group;
   bool opens = g != DAG_NO_GROUP && l->group_engine[g] == POL_ANY;
   if (g != DAG_NO_GROUP && !opens) only = l->group_engine[g];
   if (only != LIST_NONE && !pol_may_run(l->in, t, only)) only = LIST_NONE;
+  l->from_s = l->room == NULL ? 0 : loads_from(l, t, only);
+  double from = fmax(l->from_s, inputs_there(l, t));
   if (opens && only == LIST_NONE && oct == NULL) only = engine_for(l, t, from);
   return list_choose(&l->plan, t, from, oct, only);
 }
@@ -125,10 +174,34 @@ void list_dag_forget(list_dag *l, double link_free_s) {
   l->link_free_s = link_free_s;
 }
 
+/* The task is placed or timed: its rooms, and the stores that waited only for it. */
+static void put_room(list_dag *l, uint32_t t) {
+  size_t depth = 0;
+  l->stack[depth++] = t;
+  while (depth > 0) {
+    uint32_t u = l->stack[--depth];
+    list_room_put(l->room, u, l->plan.start[u], l->plan.finish[u]);
+    for (uint64_t i = l->g.first_succ[u]; i < l->g.first_succ[u + 1]; i++) {
+      uint32_t s = l->g.succ[i];
+      if (--l->left[s] > 0 || l->timed[s] || op_kind_of((op)l->in->dag->tasks[s].op) != OP_STORE)
+        continue;
+      double from = 0;
+      for (uint64_t k = l->g.first_pred[s]; k < l->g.first_pred[s + 1]; k++)
+        from = fmax(from, l->plan.finish[l->g.pred[k]]);
+      time_transfer(l, s, from);
+      l->n_fresh--;
+      l->stack[depth++] = s;
+    }
+  }
+}
+
 void list_dag_put(list_dag *l, uint32_t t, const list_choice *c) {
   uint32_t g = l->in->dag->tasks[t].group;
   list_put(&l->plan, t, c);
   l->timed[t] = true;
+  size_t n_fresh = l->room == NULL ? 0 : l->n_fresh;
+  for (size_t i = 0; i < n_fresh; i++) put_room(l, l->fresh[i]);
+  if (l->room != NULL) put_room(l, t);
   l->n_fresh = 0;
   if (g == DAG_NO_GROUP) return;
   if (l->group_engine[g] == POL_ANY) l->promised_s[c->proc] += group_cost(l, g, c->proc);

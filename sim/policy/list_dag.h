@@ -4,8 +4,10 @@
  * same everywhere. Edges cost nothing: data is in an SRAM that several engines reach, or a transfer
  * task brings it. Transfers take no place on an engine: a load is timed when its first reader is
  * placed, on one DRAM link that moves loads one after the other in that order; a store or move ends
- * its uncontended time after its inputs. SRAM's size is not modelled: the machine's admission sees
- * to it.
+ * its uncontended time after its inputs. SRAM's size is not modelled, as the machine's admission
+ * sees to it, but where that is asked for (list_dag_with_room): then loads and tasks wait for room
+ * (list_room.h), and loads come late: no earlier than their task has to have them, and one task of
+ * its length more.
  *
  * Groups. The first task of a group decides for all of it. Where it would end first says little:
  * while loads are late all engines wait, and several groups would go to one. So it goes where the
@@ -17,6 +19,7 @@
 
 #include "sim/policy.h"
 #include "sim/policy/list.h"
+#include "sim/policy/list_room.h"
 
 typedef struct list_dag {
   const pol_input *in;
@@ -26,14 +29,22 @@ typedef struct list_dag {
   double link_free_s;
   uint32_t channels;
   uint32_t *group_engine, *stack;
-  double *group_s;    /* by group and column: all of its tasks, one after the other */
-  double *promised_s; /* by engine */
-  bool *timed;        /* by task */
-  uint32_t *fresh;    /* transfers timed since a task was last put */
+  double *group_s;       /* by group and column: all of its tasks, one after the other */
+  double *promised_s;    /* by engine */
+  bool *timed;           /* by task */
+  double from_s;         /* with room: when there is room for the present task and its loads */
+  list_room *room;       /* NULL: SRAM's size is not modelled */
+  uint32_t *seen, visit; /* with room: by task, the last walk that came by */
+  uint32_t *left;        /* by task, with room: inputs that are not put */
+  uint32_t *fresh;       /* transfers timed since a task was last put */
   size_t n_fresh;
 } list_dag;
 
 list_dag list_dag_new(const pol_input *in, arena *a);
+
+/* From here on SRAM's size counts. Before anything is placed; for orders that fit SRAM one at a
+ * time. */
+void list_dag_with_room(list_dag *l, arena *a);
 
 static inline bool list_dag_is_compute(const pol_input *in, uint32_t t) {
   return op_kind_of((op)in->dag->tasks[t].op) == OP_COMPUTE;

@@ -1,7 +1,7 @@
-/* fit: heft's placement in the program's order. The compiler emits tasks so that what SRAM must hold
- * at a time stays small; heft's order by rank knows nothing of that and waits for room where SRAM is
- * tight. Tasks are placed as they stand in the program, each where it ends first, and each engine
- * runs its tasks by planned start. */
+/* fit: heft's placement in the program's order. The compiler emits tasks so that what SRAM must
+ * hold at a time stays small; heft's order by rank knows nothing of that and waits for room where
+ * SRAM is tight. Tasks are placed as they stand in the program, each where it ends first, and each
+ * engine runs its tasks by planned start. */
 #include "sim/policy/list_dag.h"
 
 static int plan_fit(const pol_input *in, pol_plan *plan, arena *a, err *e) {

@@ -7,10 +7,11 @@
  * plans that it takes for equal one may be half as fast as another, and a little more bandwidth may
  * get the worse one. So where somebody simulates (pol_host), heft looks. Unless its plan is within
  * CLOSE of the lower bound, others are simulated, too, until one is: the same placement in the
- * program's order, which suits SRAM; waits for loads filled (list_dag_fill); and while none is
- * within FAR of it, what other policies do. The best is taken, and a few steps further (search.h);
+ * program's order, which suits SRAM; waits for loads filled (list_dag_fill); the program's order
+ * with SRAM's size in the plan (list_dag_with_room); and while none is within FAR of it, what other
+ * policies do. The best is taken, and a few steps further (search.h);
  * --seed has no part in them. What that costs is limited in simulated tasks, so that it is the same
- * everywhere; of a DAG with more than half of PLANS tasks, the plan by rank is taken unseen. */
+ * everywhere; of a DAG with more than MOST_TASKS, the plan by rank is taken unseen. */
 #include <math.h>
 
 #include "sim/policy/search.h"
@@ -19,12 +20,14 @@ extern const policy policy_heft, policy_prio, policy_peft, policy_dmda, policy_e
     policy_lws;
 
 static const double CLOSE = 5e-3, FAR = 2e-2;
-enum { PLANS = 1 << 16, STEPS = 1 << 13 }; /* tasks simulated for plans, and for steps */
+enum { MOST_TASKS = 1 << 16 };
+enum { PLANS = 1 << 18, STEPS = 1 << 13 }; /* tasks simulated for plans, and for steps */
 
 typedef struct way {
-  bool by_rank, fill;
+  bool by_rank, fill, room;
 } way;
-static const way WAYS[] = {{true, false}, {false, true}, {true, true}};
+static const way WAYS[] = {
+    {.by_rank = true}, {.fill = true}, {.by_rank = true, .fill = true}, {.room = true}};
 enum { WAYS_COUNT = sizeof WAYS / sizeof *WAYS };
 
 static void plan_way(const pol_input *in, way w, pol_plan *plan) {
@@ -39,6 +42,7 @@ static void plan_way(const pol_input *in, way w, pol_plan *plan) {
     for (uint32_t t = 0; t < l.g.n; t++) key[t] = -key[t];
     pol_sort(order, n, key);
   }
+  if (w.room) list_dag_with_room(&l, &scratch);
   if (w.fill)
     list_dag_fill(&l, order, n, plan);
   else
@@ -96,7 +100,7 @@ static int look(const pol_input *in, pol_plan *plan, err *e) {
 static int plan_heft(const pol_input *in, pol_plan *plan, arena *a, err *e) {
   (void)a;
   if (!pol_known_plan(in, policy_heft.name, plan)) plan_way(in, WAYS[0], plan);
-  if (in->host == NULL || plan->n_order == 0 || 2 * in->dag->n_tasks > PLANS) return ERR_OK;
+  if (in->host == NULL || plan->n_order == 0 || in->dag->n_tasks > MOST_TASKS) return ERR_OK;
   return look(in, plan, e);
 }
 
