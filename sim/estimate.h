@@ -58,9 +58,11 @@ double est_best_s(const platform *p, const dag *d, uint32_t task, const cost *c,
  *            The best S of all is what Jackson's
  *            preemptive schedule gives, in n log n. Never less than the area, nor more than the best schedule's makespan:
  *            what S takes lies between the first head and the last tail.
- *   group    the same of the one engine that a group of tasks runs on, for that group's tasks
+ *   group    the same of the one engine that a group of tasks runs on, for that group's tasks; and of the engine that
+ *            k + 1 groups share, of any k * engines + 1, with what comes before and after them
  *   stages   what must follow one after another, each with what it takes at least (estimate_stages.h). Heads and tails
- *            have stages in them, too. */
+ *            have stages in them, too; and where several tasks of a group come before or after a task, the sum of
+ *            these, as one engine runs them all (estimate_groups.h). */
 typedef struct bounds {
   double critical_path_s; /* longest chain of uncontended best times */
   double engine_s;        /* sum of best compute times / engines */

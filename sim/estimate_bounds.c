@@ -1,7 +1,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "sim/estimate_groups.h"
 #include "sim/estimate_stages.h"
+#include "workloads/dag_room.h"
 
 /* Lower bounds on any schedule. */
 
@@ -155,8 +157,10 @@ bounds est_bounds(const platform *p, const dag *d, arena *a) {
          *tail = ARENA_NEW(&w.mem, double, d->n_tasks);
   double *best = ARENA_NEW(&w.mem, double, d->n_tasks), *around_s = ARENA_NEW(&w.mem, double, n);
   b.critical_path_s = b.lower_s = find_uses(&w, best);
+  const uint32_t *root = dag_room_roots(d, &w.mem);
   stages s = stages_find(d, best, &w.mem);
-  b.stages_s = fmax(b.critical_path_s, stages_times(&s, p, d, best, w.uses, w.n_uses, head, tail));
+  b.stages_s =
+      fmax(b.critical_path_s, stages_times(&s, p, d, best, root, w.uses, w.n_uses, head, tail));
   make_around(&w, n, head, tail, around_s);
   b.engine_s = w.area_s[ENGINES];
   b.dma_s = w.area_s[CHANNELS];
@@ -164,6 +168,7 @@ bounds est_bounds(const platform *p, const dag *d, arena *a) {
   b.dma_around_s = fmax(b.dma_s, around_s[CHANNELS]);
   bind(&b, b.engine_around_s, "engine");
   bind(&b, b.dma_around_s, "dma");
+  b.group_s = groups_packed_s(d, p->n_engines, best, head, tail);
   for (size_t g = groups; g < n; g++) b.group_s = fmax(b.group_s, around_s[g]);
   for (uint32_t l = 0; l < p->n_links; l++) {
     b.link_s[l] = w.area_s[LINKS + l];

@@ -2,20 +2,19 @@
 #include <string.h>
 
 #include "sim/estimate_stages.h"
-#include "workloads/dag_room.h"
 
 /* What SRAM's capacity makes a stage take. */
 
-enum { GROUPS = 4, KS = 8 }; /* groups told apart in a room; f_1 .. f_KS are tried, and x itself */
+enum { GROUPS = 4 }; /* told apart in a room */
 
 typedef struct room {
   uint64_t bytes;
-  uint32_t lo, hi;      /* first and last stage of fixed users */
-  uint32_t writer;      /* the one task that writes it before all others use it, or STAGE_NONE */
-  bool written;         /* by any task so far */
-  bool fed;             /* by a load that may come before its stage */
-  uint32_t stage, task; /* + 1: seen in, and by */
-  double longest_s;     /* in the present stage */
+  uint32_t lo, hi;         /* first and last stage of fixed users */
+  uint32_t writer;         /* the one task that writes it before all others use it, or STAGE_NONE */
+  bool written;            /* by any task so far */
+  bool fed;                /* by a load that may come before its stage */
+  uint32_t stage, task;    /* + 1: seen in, and by */
+  double longest_s, all_s; /* in the present stage; all users, one after the other */
   uint32_t n_groups, group[GROUPS];
   double group_s[GROUPS];
 } room;
@@ -25,31 +24,16 @@ typedef struct keeper {
   const dag *d;
   const double *best_s;
   uint64_t capacity_B;
-  room *rooms;         /* by tensor: the first of those that share it */
-  uint32_t *root;      /* by tensor */
-  uint64_t *through_B; /* by stage: held from before it to after it */
-  uint32_t *list;      /* rooms of the present stage */
+  size_t n_engines;
+  room *rooms;          /* by tensor: the first of those that share it */
+  const uint32_t *root; /* by tensor */
+  uint64_t *through_B;  /* by stage: held from before it to after it */
+  uint32_t *list;       /* rooms of the present stage */
   size_t n_list;
 } keeper;
 
 static bool on_chip(const dag *d, const dag_view *v) {
   return d->tensors[v->tensor].space != DAG_DRAM;
-}
-
-static void find_roots(keeper *k, arena *a) {
-  const uint32_t *over = dag_rooms(k->d, a);
-  memset(k->root, 0xff, k->d->n_tensors * sizeof *k->root);
-  for (uint32_t i = 0; i < k->d->n_tensors; i++) {
-    uint32_t top = i;
-    /* tensors that nobody writes may be found to take over each other in a ring */
-    while (k->root[top] == UINT32_MAX && over[top] != DAG_NO_ROOM && over[top] != i)
-      top = over[top];
-    if (k->root[top] != UINT32_MAX) top = k->root[top];
-    for (uint32_t j = i; k->root[j] == UINT32_MAX; j = over[j]) {
-      k->root[j] = top;
-      if (j == top) break;
-    }
-  }
 }
 
 static void use_room(keeper *k, uint32_t t, const dag_view *v, bool writes) {
@@ -112,7 +96,7 @@ static void add_user(keeper *k, uint32_t stage, uint32_t t, uint32_t root) {
   if ((r->lo < stage && r->hi > stage) || r->task == t + 1) return;
   if (r->stage != stage + 1) {
     r->stage = stage + 1;
-    r->longest_s = 0;
+    r->longest_s = r->all_s = 0;
     r->n_groups = 0;
     k->list[k->n_list++] = root;
   }
@@ -122,12 +106,13 @@ static void add_user(keeper *k, uint32_t stage, uint32_t t, uint32_t root) {
   if (r->lo < stage) s += k->s->before_s[t];
   if (r->hi > stage) s += k->s->after_s[t];
   r->longest_s = fmax(r->longest_s, s);
+  if (op_kind_of((op)k->d->tasks[t].op) == OP_COMPUTE) r->all_s += k->best_s[t];
   if (k->d->tasks[t].group != DAG_NO_GROUP) add_group(r, k->d->tasks[t].group, k->best_s[t]);
 }
 
 /* How long the room is held in the stage, at least. */
 static double held_s(const keeper *k, uint32_t stage, const room *r) {
-  double s = r->longest_s;
+  double s = fmax(r->longest_s, r->all_s / (double)k->n_engines);
   for (uint32_t i = 0; i < r->n_groups; i++) s = fmax(s, r->group_s[i]);
   if (r->lo < stage || r->writer == STAGE_NONE) return s;
   s += k->best_s[r->writer];
@@ -136,8 +121,7 @@ static double held_s(const keeper *k, uint32_t stage, const room *r) {
   return s;
 }
 
-/* f_k of bytes / capacity; k = 0: that itself. */
-static double share(uint64_t bytes, uint64_t capacity, uint64_t k) {
+double room_share(uint64_t bytes, uint64_t capacity, uint64_t k) {
   if (bytes >= capacity) return 1;
   uint64_t x = (k + 1) * bytes;
   if (k == 0 || x % capacity == 0) return (double)bytes / (double)capacity;
@@ -148,31 +132,33 @@ static double least_s(keeper *k, uint32_t stage) {
   uint64_t through = k->through_B[stage];
   if (through >= k->capacity_B) return 0; /* does not fit: the run will say so */
   uint64_t capacity = k->capacity_B - through;
-  double ahead_s = 0, area_s[KS + 1] = {0}, most_s = 0;
+  double ahead_s = 0, area_s[ROOM_SHARES] = {0}, most_s = 0;
   for (size_t i = 0; i < k->n_list; i++) {
     const room *r = &k->rooms[k->list[i]];
     if (r->lo == stage && r->writer != STAGE_NONE && !k->s->fixed[r->writer])
       ahead_s = fmax(ahead_s, k->best_s[r->writer]);
     double s = held_s(k, stage, r);
-    for (uint64_t f = 0; f <= KS; f++) area_s[f] += s * share(r->bytes, capacity, f);
+    for (uint64_t f = 0; f < ROOM_SHARES; f++) area_s[f] += s * room_share(r->bytes, capacity, f);
   }
-  for (uint64_t f = 0; f <= KS; f++) most_s = fmax(most_s, area_s[f] - ahead_s);
+  for (uint64_t f = 0; f < ROOM_SHARES; f++) most_s = fmax(most_s, area_s[f] - ahead_s);
   k->n_list = 0;
   return most_s;
 }
 
 stage_room stages_room(const stages *s, const platform *p, const dag *d, const double *best_s,
-                       arena *a) {
+                       const uint32_t *root, arena *a) {
   stage_room made = {.least_s = ARENA_NEW(a, double, s->n), .held_B = ARENA_NEW(a, uint64_t, s->n)};
-  /* f_k multiplies bytes by k + 1: larger SRAMs than that bound nothing */
-  if (p->n_srams != 1 || !(p->srams[0].capacity_B < 0x1p59)) return made;
+  if (p->n_srams != 1 || !(p->srams[0].capacity_B < ROOM_MOST_B)) return made;
   arena scratch = {0};
-  keeper k = {.s = s, .d = d, .best_s = best_s, .capacity_B = (uint64_t)p->srams[0].capacity_B};
+  keeper k = {.s = s,
+              .d = d,
+              .best_s = best_s,
+              .root = root,
+              .n_engines = p->n_engines,
+              .capacity_B = (uint64_t)p->srams[0].capacity_B};
   k.rooms = ARENA_NEW(&scratch, room, d->n_tensors);
-  k.root = ARENA_NEW(&scratch, uint32_t, d->n_tensors);
   k.list = ARENA_NEW(&scratch, uint32_t, d->n_tensors);
   k.through_B = ARENA_NEW(&scratch, uint64_t, s->n + 1);
-  find_roots(&k, &scratch);
   find_lives(&k, made.held_B);
   uint32_t stage = 0;
   for (uint32_t t = 0; t < d->n_tasks; t++) {

@@ -43,7 +43,13 @@ typedef struct stage_room {
  * where (k + 1) x is whole (Fekete, Schepers 2001): what fits twice but not three times counts a
  * half. */
 stage_room stages_room(const stages *s, const platform *p, const dag *d, const double *best_s,
-                       arena *a);
+                       const uint32_t *root, arena *a);
+
+/* f_k of bytes / capacity, k < ROOM_SHARES; k = 0: that itself. f_k multiplies bytes by k + 1: an
+ * SRAM of ROOM_MOST_B bounds nothing. */
+enum { ROOM_SHARES = 9 };
+#define ROOM_MOST_B 0x1p59
+double room_share(uint64_t bytes, uint64_t capacity, uint64_t k);
 
 /* When stages begin, counted from the start, and what follows when they have ended, at least. A
  * stage takes the largest of its chains; each resource's around_end over its fixed tasks; what SRAM
@@ -55,6 +61,7 @@ stage_room stages_room(const stages *s, const platform *p, const dag *d, const d
  * Fills, by task, the least time before its start and after its end (heads and tails); returns the
  * least time of all. */
 double stages_times(const stages *s, const platform *p, const dag *d, const double *best_s,
-                    const use *uses, size_t n_uses, double *head_s, double *tail_s);
+                    const uint32_t *root, const use *uses, size_t n_uses, double *head_s,
+                    double *tail_s);
 
 #endif

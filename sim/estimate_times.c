@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/estimate_groups.h"
 #include "sim/estimate_stages.h"
 
 /* When stages begin and end. */
@@ -44,6 +45,8 @@ typedef struct walk {
   stretch *stretch;
   around_space space;
   double *group_s;
+  dag_succ succ;
+  groups_item *items;
   arena *mem;
 } walk;
 
@@ -60,23 +63,6 @@ static void sort_uses(walk *w, size_t n_uses) {
     uint32_t j = s->of[w->uses[i].task];
     if (j != STAGE_NONE) w->by_stage[w->first[j + 1]++] = (uint32_t)i;
   }
-}
-
-static int descending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x < y) - (x > y);
-}
-
-/* The engine with the most groups has k + 1 of the k * engines + 1 largest. */
-static double shared_engine_s(double *group_s, size_t n, size_t engines) {
-  double most = 0;
-  qsort(group_s, n, sizeof *group_s, descending);
-  for (size_t k = 1; k * engines < n; k++) {
-    double sum = 0;
-    for (size_t i = 0; i <= k; i++) sum += group_s[k * engines - i];
-    most = fmax(most, sum);
-  }
-  return most;
 }
 
 static span span_of(const stretch *s, size_t from, size_t to) {
@@ -134,7 +120,7 @@ static double resources_s(walk *w, uint32_t stage) {
   if (widest != NULL) most = fmax(most, end_of(w, widest));
   for (size_t i = 0; i < n_touched; i++)
     if (w->span[i].most_s > most) most = fmax(most, end_of(w, &w->span[i]));
-  return fmax(most, shared_engine_s(w->group_s, n_groups, w->p->n_engines));
+  return fmax(most, groups_shared_s(w->group_s, n_groups, w->p->n_engines));
 }
 
 static void find_least(walk *w, size_t n_uses) {
@@ -236,6 +222,9 @@ static double find_heads(walk *w, double *head_s) {
     const uint32_t *deps = dag_deps(d, &d->tasks[t]);
     for (uint32_t i = 0; i < d->tasks[t].n_deps; i++)
       head_s[t] = fmax(head_s[t], head_s[deps[i]] + w->best_s[deps[i]]);
+    if (d->tasks[t].n_deps > 1)
+      head_s[t] =
+          fmax(head_s[t], groups_end(d, deps, d->tasks[t].n_deps, head_s, w->best_s, w->items));
     if (s->fixed[t]) end_s = fmax(end_s, head_s[t] + w->best_s[t]);
   }
   for (; stage < s->n; stage++) begin_s = end_s = fmax(end_s, forward(w, stage, begin_s));
@@ -252,6 +241,10 @@ static void find_tails(walk *w, double *tail_s) {
   for (uint32_t t = (uint32_t)d->n_tasks; t-- > 0;) {
     for (; s->fixed[t] && stage > s->of[t]; stage--)
       rest_s = more_s = fmax(more_s, backward(w, stage, rest_s));
+    uint64_t n_succ = w->succ.first[t + 1] - w->succ.first[t];
+    if (n_succ > 1)
+      tail_s[t] = fmax(tail_s[t], groups_end(d, w->succ.succ + w->succ.first[t], n_succ, tail_s,
+                                             w->best_s, w->items));
     if (s->fixed[t]) {
       tail_s[t] = fmax(tail_s[t], rest_s);
       more_s = fmax(more_s, s->before_s[t] + w->best_s[t] + tail_s[t]);
@@ -263,13 +256,16 @@ static void find_tails(walk *w, double *tail_s) {
 }
 
 double stages_times(const stages *s, const platform *p, const dag *d, const double *best_s,
-                    const use *uses, size_t n_uses, double *head_s, double *tail_s) {
+                    const uint32_t *root, const use *uses, size_t n_uses, double *head_s,
+                    double *tail_s) {
   arena scratch = {0};
   walk w = {.s = s, .p = p, .d = d, .best_s = best_s, .uses = uses, .mem = &scratch};
   w.n_shared = LINKS + p->n_links;
   w.n_resources = w.n_shared + d->n_groups;
   w.sum = ARENA_NEW(&scratch, sums, w.n_shared);
-  w.room = stages_room(s, p, d, best_s, &scratch);
+  w.room = stages_room(s, p, d, best_s, root, &scratch);
+  w.succ = dag_successors(d, &scratch);
+  w.items = ARENA_NEW(&scratch, groups_item, d->n_tasks + 1);
   sort_uses(&w, n_uses);
   find_least(&w, n_uses);
   find_ahead(&w, n_uses);

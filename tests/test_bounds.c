@@ -67,12 +67,49 @@ START_TEST(est_bounds__groups__each_takes_one_engine) {
     uint32_t w = fx_weight(d, 500, 1000), x = fx_load(d, 1000);
     for (uint32_t i = 0; i < 6; i++) fx_matmul(d, x, w, 500, 1000, i % n_groups);
     bounds b = est_bounds(&p, d, &mem);
-    uint32_t most = (6 + n_groups - 1) / n_groups;
+    uint32_t most = (6 + n_groups - 1) / n_groups, shared = n_groups > 3 ? 2 : 0;
     SAME(b.engine_s, 2e-3);
-    SAME(b.group_s, 500e-6 + 1e-3 * most);
-    SAME(b.lower_s, 500e-6 + 1e-3 * (most > 2 ? most : 2));
-    ck_assert_str_eq(b.binding, most > 2 ? "group" : "engine");
+    SAME(b.group_s, 500e-6 + 1e-3 * (most > shared ? most : shared));
+    /* behind both loads, which share a link, come all tasks of the largest group */
+    SAME(b.lower_s, fmax(501e-6 + 1e-3 * most, 500e-6 + 2e-3));
+    ck_assert_str_eq(b.binding, most > 1 ? "dram_bus" : "engine");
   }
+}
+END_TEST
+
+/* y = x w for groups of `n` products of 1 ms that a last task needs all of: it follows the sum of
+ * each group's. */
+START_TEST(est_bounds__task_behind_groups__waits_for_the_longest_of_them) {
+  platform p = fx_platform(&(fx_chip){.engines = 8, .speed = 1e9, .channels = 2}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t w = fx_weight(d, 500, 1000), x = fx_load(d, 1000), before[9], n = 0;
+  const uint32_t of[] = {2, 3, 4};
+  for (uint32_t g = 0; g < 3; g++)
+    for (uint32_t i = 0; i < of[g]; i++) {
+      fx_matmul(d, x, w, 500, 1000, g);
+      before[n++] = (uint32_t)d->n_tasks - 1;
+    }
+  dag_view reads[] = {dag_all(d, x), dag_all(d, w)};
+  uint32_t y = dag_add_tensor(d, "y", DAG_SRAM, DAG_ACT, DT_INT8, 2, (uint64_t[]){1, 500});
+  dag_view to = dag_all(d, y);
+  dag_task t = {.name = "last", .group = DAG_NO_GROUP, .op = OP_MATMUL};
+  dag_add_task_after(d, &t, reads, 2, &to, 1, before, n);
+  /* 500 us for the weights, 1 us for x, on one link; 4 products; and the last */
+  SAME(est_bounds(&p, d, &mem).lower_s, 501e-6 + 4e-3 + 1e-3);
+}
+END_TEST
+
+/* Two engines, three groups of 2 ms that begin behind a task of 1 ms, one of 0.1 ms that does not:
+ * two of the three share an engine. */
+START_TEST(est_bounds__late_groups__share_engines_after_what_comes_before_them) {
+  platform p = fx_platform(&(fx_chip){.engines = 2, .speed = 1e9, .channels = 2}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t w = fx_weight(d, 500, 1000), x = fx_load(d, 1000), few = fx_weight(d, 50, 1000);
+  fx_matmul(d, x, few, 50, 1000, 0);
+  uint32_t y = fx_matmul(d, x, w, 500, 1000, DAG_NO_GROUP), v = fx_weight(d, 2000, 500);
+  for (uint32_t g = 1; g < 4; g++) fx_matmul(d, y, v, 2000, 500, g);
+  bounds b = est_bounds(&p, d, &mem);
+  SAME(b.group_s, 500e-6 + 1e-3 + 2 * 2e-3);
 }
 END_TEST
 
@@ -219,6 +256,8 @@ int main(void) {
   tcase_add_test(c, est_bounds__random_transfers__no_less_than_the_best_of_all_subsets);
   tcase_add_test(c, around_end__random_stretches__the_best_of_all_subsets);
   tcase_add_test(c, est_bounds__groups__each_takes_one_engine);
+  tcase_add_test(c, est_bounds__task_behind_groups__waits_for_the_longest_of_them);
+  tcase_add_test(c, est_bounds__late_groups__share_engines_after_what_comes_before_them);
   tcase_add_loop_test(c, est_bounds__random_groups__no_schedule_is_below, 0, 60);
   suite_add_tcase(s, c);
   return suite_run(s);
