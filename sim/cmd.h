@@ -5,6 +5,7 @@
 
 #include "sim/base/file.h"
 #include "sim/cli.h"
+#include "sim/design.h"
 #include "sim/explain.h"
 #include "sim/evaluate.h"
 #include "sim/platform.h"
@@ -52,13 +53,16 @@ ERR_CHECK int cmd_find_work(const cli *c, const platform *p, const model *m, cmd
 ERR_CHECK int cmd_compile_work(const cmd_work *w, dag **d, arena *a, err *e);
 
 /* The compilation in two steps (design_first, design_settle): what depends on `w` but for its
- * platform's rates; and what comes of it on the platform, which may be `first` itself. */
-ERR_CHECK int cmd_compile_first(const cmd_work *w, dag **first, arena *a, err *e);
-ERR_CHECK int cmd_settle_work(const cmd_work *w, const dag *first, const dag **d, arena *a, err *e);
+ * platform's rates; and what comes of it on the platform, which may be `first`'s itself; and what
+ * is known of that then, which saves the run a simulation. */
+ERR_CHECK int cmd_compile_first(const cmd_work *w, design_start *first, arena *a, err *e);
+ERR_CHECK int cmd_settle_work(const cmd_work *w, const design_start *first, const dag **d,
+                              pol_known *known, arena *a, err *e);
 
-/* Simulates the DAG and writes the report as a row of CSV; a process can do that once. */
-ERR_CHECK int cmd_simulate_row(const cli *c, const dag *d, const platform *p, out *row, arena *a,
-                               err *e);
+/* Simulates the DAG and writes the report as a row of CSV; a process can do that once. `known`: of
+ * the DAG and the platform as they were settled. */
+ERR_CHECK int cmd_simulate_row(const cli *c, const dag *d, const platform *p,
+                               const pol_known *known, out *row, arena *a, err *e);
 
 /* --dtype and --kv-dtype; sets nothing else. */
 ERR_CHECK int cmd_dtypes(const cli *c, wl_options *o, err *e);

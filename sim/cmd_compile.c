@@ -8,6 +8,7 @@
 #include "sim/base/text.h"
 #include "sim/base/units.h"
 #include "workloads/block.h"
+#include "workloads/dag_room.h"
 #include "workloads/model.h"
 #include "workloads/place.h"
 
@@ -38,8 +39,9 @@ int cmd_find_policy(const cli *c, const policy **p, arena *a, err *e) {
   *p = pol_find(name);
   if (*p != NULL) return ERR_OK;
   if (strncmp(name, "file:", 5) == 0)
-    return err_set(e, ERR_BAD, "--scheduler: a schedule from a file is for a single `run`, "
-                               "`simulate` or `verify`; name a scheduler");
+    return err_set(e, ERR_BAD,
+                   "--scheduler: a schedule from a file is for a single `run`, "
+                   "`simulate` or `verify`; name a scheduler");
   size_t n = pol_count() < 32 ? pol_count() : 32;
   for (size_t i = 0; i < n; i++) {
     names[i] = pol_at(i)->name;
@@ -143,7 +145,9 @@ int cmd_find_work(const cli *c, const platform *p, const model *m, cmd_work *w, 
 
 static int finish(const cmd_work *w, dag **d, arena *a, err *e) {
   *d = wl_place(*d, &w->pads, a);
-  return dag_check(*d, w->model->name, e);
+  if (dag_check(*d, w->model->name, e)) return e->status;
+  dag_keep_rooms(*d);
+  return ERR_OK;
 }
 
 int cmd_compile_work(const cmd_work *w, dag **d, arena *a, err *e) {
@@ -151,15 +155,16 @@ int cmd_compile_work(const cmd_work *w, dag **d, arena *a, err *e) {
   return finish(w, d, a, e);
 }
 
-int cmd_compile_first(const cmd_work *w, dag **d, arena *a, err *e) {
-  if (design_first(w->model, &w->options, &w->target, d, a, e)) return e->status;
-  return finish(w, d, a, e);
+int cmd_compile_first(const cmd_work *w, design_start *first, arena *a, err *e) {
+  if (design_first(w->model, &w->options, &w->target, first, a, e)) return e->status;
+  return finish(w, &first->dag, a, e);
 }
 
-int cmd_settle_work(const cmd_work *w, const dag *first, const dag **d, arena *a, err *e) {
+int cmd_settle_work(const cmd_work *w, const design_start *first, const dag **d, pol_known *known,
+                    arena *a, err *e) {
   dag *other;
-  *d = first;
-  if (design_settle(w->model, &w->options, &w->target, w->plat, first, &other, a, e))
+  *d = first == NULL ? NULL : first->dag;
+  if (design_settle(w->model, &w->options, &w->target, w->plat, first, &other, known, a, e))
     return e->status;
   if (other == NULL) return ERR_OK;
   if (finish(w, &other, a, e)) return e->status;

@@ -4,6 +4,7 @@
 #include "sim/exec.h"
 #include "sim/report.h"
 #include "sim/schedule_file.h"
+#include "workloads/dag_room.h"
 
 /* A DAG file of 2 GiB has about 5 million tasks. */
 static const size_t DAG_LIMIT = (size_t)1 << 31;
@@ -45,8 +46,8 @@ static int write_results(const report *r, const explain *x, cmd_files *f, arena 
 
 /* The same path for a compiled DAG and for one from a file: what is reported depends on the DAG
  * alone. */
-static int simulate(const cli *c, const dag *d, const platform *p, cmd_policy *pol, cmd_files *f,
-                    arena *a, err *e) {
+static int simulate(const cli *c, const dag *d, const platform *p, const pol_known *known,
+                    cmd_policy *pol, cmd_files *f, arena *a, err *e) {
   reach within;
   arena scratch = {0};
   int status = reach_make(&within, p, d, &scratch, e); /* before anything is asked of its routes */
@@ -57,6 +58,8 @@ static int simulate(const cli *c, const dag *d, const platform *p, cmd_policy *p
   machine_options opt = {.prefetch = (uint32_t)c->number[CLI_PREFETCH],
                          .seed = c->number[CLI_SEED]};
   if (cmd_policy_ready(pol, d, p, &opt, a, e)) return e->status;
+  pol->host.known = known;
+  pol->host.bound = (pol_bound){d, p, b.lower_s};
   timeline *tl = tl_new(d, p, pol->name, f->o[CMD_TRACE] != NULL, a);
   observer watch = tl_observer(tl);
   tl->prefetch = opt.prefetch;
@@ -76,11 +79,12 @@ static int simulate(const cli *c, const dag *d, const platform *p, cmd_policy *p
   return status;
 }
 
-int cmd_simulate_row(const cli *c, const dag *d, const platform *p, out *row, arena *a, err *e) {
+int cmd_simulate_row(const cli *c, const dag *d, const platform *p, const pol_known *known,
+                     out *row, arena *a, err *e) {
   cmd_files f = {.row = row};
   cmd_policy pol;
   if (cmd_policy_find(c, &pol, a, e)) return e->status;
-  return simulate(c, d, p, &pol, &f, a, e);
+  return simulate(c, d, p, known, &pol, &f, a, e);
 }
 
 static int read_dag(const cli *c, const platform *p, dag **d, arena *a, err *e) {
@@ -92,6 +96,7 @@ static int read_dag(const cli *c, const platform *p, dag **d, arena *a, err *e) 
     cmd_progress(c, b.len / 400, "reading %zu bytes of tasks", b.len);
     const char *where = strcmp(c->operand, "-") == 0 ? "standard input" : c->operand;
     status = dag_read_json(where, b.data, b.len, d, a, e);
+    if (status == ERR_OK) dag_keep_rooms(*d);
   }
   arena_free(&scratch);
   return status;
@@ -108,11 +113,12 @@ static int run(const cli *c, dag_source *source, arena *a, err *e) {
   if (cmd_files_open(c, &f, a, e)) return e->status;
   if (c->given[CLI_EXPLAIN] && f.to_stdout) {
     cmd_files_abort(&f);
-    return err_set(e, ERR_BAD, "--explain prints to standard output, where a result goes already; "
-                               "write that to a file");
+    return err_set(e, ERR_BAD,
+                   "--explain prints to standard output, where a result goes already; "
+                   "write that to a file");
   }
   int status = source(c, &p, &d, a, e);
-  if (status == ERR_OK) status = simulate(c, d, &p, &pol, &f, a, e);
+  if (status == ERR_OK) status = simulate(c, d, &p, NULL, &pol, &f, a, e);
   cmd_files_abort(&f);
   return status;
 }

@@ -58,11 +58,12 @@ static int prepare(void *ctx, size_t piece, err *e) {
 }
 
 /* The point's DAG; NULL: there is none, `why` says why. */
-static const dag *point_dag(sweep *s, const char **why) {
+static const dag *point_dag(sweep *s, pol_known *known, const char **why) {
   static err fault;
   sweep_run *x = &s->now;
-  const dag *first = s->dag != NULL ? s->dag->dag : NULL, *d;
-  if (cmd_settle_work(&x->work, first, &d, &x->mem, &fault) == ERR_OK) return d;
+  const design_start *first = s->dag != NULL ? &s->dag->first : NULL;
+  const dag *d;
+  if (cmd_settle_work(&x->work, first, &d, known, &x->mem, &fault) == ERR_OK) return d;
   *why = fault.msg;
   return NULL;
 }
@@ -75,9 +76,10 @@ static int work(void *ctx, size_t piece, out *result, err *e) {
   double start = now_s();
   static err fault;
   const char *why = NULL;
-  const dag *d = point_dag(s, &why);
+  pol_known known = {0};
+  const dag *d = point_dag(s, &known, &why);
   double compiled = now_s();
-  if (d != NULL && cmd_simulate_row(&x->c, d, &x->plat, result, &x->mem, &fault)) {
+  if (d != NULL && cmd_simulate_row(&x->c, d, &x->plat, &known, result, &x->mem, &fault)) {
     d = NULL;
     why = fault.msg;
   }

@@ -34,7 +34,7 @@ typedef struct sweep_named {
 typedef struct sweep_dag {
   char *key; /* all that it depends on, as text */
   arena mem;
-  dag *dag; /* the first candidate (design.h); NULL: it cannot be compiled */
+  design_start first;
   uint64_t left; /* points to come */
 } sweep_dag;
 

@@ -56,6 +56,20 @@ static int find_key(const sweep_source *s, const char *key, cli_opt *found, err 
   return ERR_OK;
 }
 
+/* --search-budget with a scheduler that varies, and never is search. */
+static int check_budget(const sweep_source *s, err *e) {
+  for (size_t k = 0; k < s->plan.n_keys && s->c->given[CLI_SEARCH_BUDGET]; k++) {
+    if (s->option[k] != CLI_SCHEDULER || s->plan.axes == NULL) continue;
+    const sweep_axis *x = &s->plan.axes[k];
+    bool any = false;
+    for (size_t i = 0; i < x->n; i++) any |= strcmp(x->value[i], "search") == 0;
+    if (!any)
+      return err_set(e, ERR_BAD,
+                     "--search-budget goes with --scheduler search, which no point has");
+  }
+  return ERR_OK;
+}
+
 int sweep_source_open(sweep_source *s, const cli *c, arena *a, err *e) {
   *s = (sweep_source){.c = c, .mem = a};
   if (c->given[CLI_POINTS] == c->given[CLI_VARY])
@@ -71,7 +85,7 @@ int sweep_source_open(sweep_source *s, const cli *c, arena *a, err *e) {
   for (size_t k = 0; k < s->plan.n_keys; k++)
     if (find_key(s, s->plan.key[k], &option[k], e))
       return c->given[CLI_POINTS] ? err_prefix(e, "%s", s->plan.path) : err_prefix(e, "--vary");
-  return ERR_OK;
+  return check_budget(s, e);
 }
 
 static void drop_dag(sweep_dag *x) {
@@ -103,6 +117,14 @@ static int unknown_key(const sweep_source *s, const char *key, arena *a, err *e)
                        : err_prefix(e, "'%s' is no option%s; as a --set key", key, hint);
 }
 
+/* --search-budget of the whole sweep is for the points that have --scheduler search. */
+static bool budget_for_others(const sweep_source *s, const char *const *value, cli_opt o) {
+  if (o != CLI_SEARCH_BUDGET) return false;
+  for (size_t k = 0; k < s->plan.n_keys; k++)
+    if (s->option[k] == CLI_SCHEDULER && *value[k] != '\0') return strcmp(value[k], "search") != 0;
+  return false;
+}
+
 static void write_command_line(const sweep_source *s, const char *const *value, sweep_run *x) {
   const cli *c = s->c;
   arena *a = &x->mem;
@@ -111,7 +133,7 @@ static void write_command_line(const sweep_source *s, const char *const *value, 
   add_argument(x, arena_strdup(a, "--quiet"));
   for (const cli_opt *o = c->command->options; *o != CLI_OPT_COUNT; o++) {
     const cli_option *y = cli_option_at(*o);
-    if (!c->given[*o] || of_sweep_alone(*o)) continue;
+    if (!c->given[*o] || of_sweep_alone(*o) || budget_for_others(s, value, *o)) continue;
     add_argument(x, y->kind == CLI_FLAG ? arena_printf(a, "--%s", y->name)
                                         : arena_printf(a, "--%s=%s", y->name, c->value[*o]));
   }
@@ -220,7 +242,7 @@ static char *work_key(const sweep_run *x) {
 }
 
 static size_t tasks_of(const sweep_dag *x) {
-  return x->dag != NULL ? x->dag->n_tasks : 0;
+  return x->first.dag != NULL ? x->first.dag->n_tasks : 0;
 }
 
 /* The slot of that work, taken or to be taken; NULL where the table is full. */
@@ -271,7 +293,7 @@ const sweep_dag *sweep_find_dag(sweep_source *s, const sweep_run *x) {
   }
   if (s->n_dags > 0 && s->kept_tasks + s->n_dags > SWEEP_KEPT_TASKS) drop_last(s);
   err ignored = {0};
-  if (cmd_compile_first(&x->work, &new.dag, &new.mem, &ignored)) new.dag = NULL;
+  if (cmd_compile_first(&x->work, &new.first, &new.mem, &ignored)) new.first.dag = NULL;
   s->kept_tasks += tasks_of(&new);
   ARENA_PUSH(s->mem, s->dags, s->n_dags, s->cap_dags, new);
   return &s->dags[s->n_dags - 1];

@@ -8,6 +8,7 @@
 #include "sim/evaluate.h"
 #include "sim/exec.h"
 #include "workloads/cost.h"
+#include "workloads/dag_room.h"
 #include "workloads/spill.h"
 
 enum {
@@ -20,7 +21,8 @@ enum {
   PLAN_PATIENCE = 2,
   FINALISTS = 3,
   MOST_ABREAST = 4,
-  FEW_ROWS = 4
+  FEW_ROWS = 4,
+  PREFETCH = 2
 };
 static const double NEAR = 1.01, GAIN = 0.999, FAR = 1.03;
 
@@ -54,11 +56,13 @@ typedef struct trial {
   uint64_t all_B; /* what there is */
   bool enough; /* of few rows: the first candidate is one from which on larger tiles change nothing
                 */
-  uint64_t steps;   /* candidates an octave */
-  uint64_t first_B; /* the first candidate */
-  const dag *first; /* compiled for the whole platform, where that is done; or NULL */
-  size_t most;      /* effort at which the search ends */
-  double floor_s;   /* what the busiest resource takes of the largest tiles */
+  uint64_t steps;            /* candidates an octave */
+  uint64_t first_B;          /* the first candidate */
+  const design_start *first; /* compiled for the whole platform, where that is done; or NULL */
+  pol_known *known;          /* what comes of that as it stands; NULL: nobody asks */
+  arena *mem;                /* of what is known */
+  size_t most;               /* effort at which the search ends */
+  double floor_s;            /* what the busiest resource takes of the largest tiles */
 } trial;
 
 typedef enum fate { RUNS, SAME, SLOW, TOO_LARGE, HOPELESS, RUNS_NOWHERE } fate;
@@ -70,6 +74,7 @@ typedef struct candidate {
   uint64_t peak_B, traffic_B;
   double traffic_s; /* what its bytes take on the DRAM's route */
   size_t tasks;
+  bool wasteless;
   fate fate;
   bool gain; /* it was worth it */
   bool near; /* smaller tiles would not be */
@@ -108,7 +113,7 @@ static void at_end(void *self, double t, uint32_t task, uint32_t resource) {
 }
 
 /* Nothing is moved twice: no spills, and no more loaded of a tensor than there is. */
-static bool wasteless(const dag *d, arena *a) {
+static bool is_wasteless(const dag *d, arena *a) {
   uint64_t *loaded = ARENA_NEW(a, uint64_t, d->n_tensors + 1);
   for (uint32_t i = 0; i < d->n_tasks; i++) {
     const dag_task *t = &d->tasks[i];
@@ -121,6 +126,20 @@ static bool wasteless(const dag *d, arena *a) {
     }
   }
   return true;
+}
+
+/* What the search asks of a candidate, whatever the platform. Keeps what simulations ask. */
+static design_start describe(dag *d) {
+  arena scratch = {0};
+  dag_keep_rooms(d);
+  cost_keep(d);
+  cost_totals sum = cost_sum(d);
+  design_start x = {.dag = d,
+                    .peak_B = wl_peak_B(d),
+                    .traffic_B = sum.dram_read + sum.dram_write,
+                    .wasteless = is_wasteless(d, &scratch)};
+  arena_free(&scratch);
+  return x;
 }
 
 /* What the bytes take on the DRAM's route at least. */
@@ -137,18 +156,24 @@ static double areas_s(const trial *x, const dag *d, arena *a) {
   return most;
 }
 
+/* No schedule takes less, in all the SRAM there is. */
+static double least_s(const trial *x, const dag *d, arena *a) {
+  x->sram[0].capacity_B = (double)x->all_B;
+  return est_bounds(&x->p, d, a).lower_s;
+}
+
 static bool would_run(const trial *x, const dag *d, const char *name, const pol_host *host,
                       double *end_s, arena *a) {
   err ignored = {0};
   observer obs = {.self = end_s, .end = at_end};
-  machine_options opt = {.prefetch = 2, .host = host};
+  machine_options opt = {.prefetch = PREFETCH, .host = host};
   return exec_fluid(d, &x->p, pol_find(name), &opt, &obs, a, &ignored) == ERR_OK;
 }
 
 /* The same, planned and not simulated. */
 static bool would_be_let_in(const trial *x, const dag *d, arena *a) {
   err ignored = {0};
-  machine_options opt = {.prefetch = 2};
+  machine_options opt = {.prefetch = PREFETCH};
   machine *m;
   return machine_new(&m, d, &x->p, pol_find("serial"), &opt, NULL, a, &ignored) == ERR_OK;
 }
@@ -207,7 +232,13 @@ static void simulate(const trial *x, const dag *d, candidate *c, search *s) {
     double end_s = INFINITY;
     x->sram[0].capacity_B = (double)room;
     if (room > x->all_B) break;
-    bool runs = would_run(x, d, "heft", NULL, &end_s, &scratch);
+    bool runs;
+    if (i == 0 && x->known != NULL && x->first != NULL && d == x->first->dag) {
+      runs = evaluate_policy(d, &x->p, pol_find("heft"), PREFETCH, x->known, x->mem);
+      if (runs) end_s = x->known->makespan_s;
+    } else {
+      runs = would_run(x, d, "heft", NULL, &end_s, &scratch);
+    }
     if (runs && same_plan(c->p, x->whole)) note_whole(s, c, room, end_s);
     double fit_s = INFINITY;
     bool fit = x->o.split == WL_OP && !few_rows(&x->o);
@@ -218,10 +249,9 @@ static void simulate(const trial *x, const dag *d, candidate *c, search *s) {
     if (runs) {
       keep(s, c, room, end_s);
       note(s, c, room, end_s, &c->gain);
-      bool once = wasteless(d, &scratch);
-      c->near = once && end_s <= NEAR * areas_s(x, d, &scratch);
-      s->near = once && (end_s <= NEAR * c->traffic_s || (c->near && end_s <= NEAR * x->floor_s));
-      c->near |= s->near;
+      s->near = c->wasteless && end_s <= NEAR * c->traffic_s;
+      c->near = s->near || (c->wasteless && end_s <= NEAR * areas_s(x, d, &scratch));
+      s->near |= c->near && end_s <= NEAR * x->floor_s;
       if (s->measure == end_s) s->tight = c->near;
     }
     arena_free(&scratch);
@@ -243,18 +273,22 @@ static plan plan_of(const trial *x) {
 static candidate look(trial *x, uint64_t size_B, search *s) {
   arena scratch = {0};
   err ignored = {0};
-  dag *own = NULL;
   bool first = size_B == x->first_B && same_plan(plan_of(x), x->whole);
-  const dag *d = first ? x->first : NULL;
   candidate c = {.p = plan_of(x), .size_B = size_B, .fate = RUNS_NOWHERE};
   bool given = x->o.tile_B > 0;
   x->t.sram_B = size_B;
-  if (d == NULL && wl_compile(x->m, &x->o, &x->t, &own, &scratch, &ignored) == ERR_OK) d = own;
-  if (d != NULL) {
-    cost_totals sum = cost_sum(d);
-    c.peak_B = wl_peak_B(d);
-    c.traffic_B = sum.dram_read + sum.dram_write;
+  design_start now = {0};
+  if (first && x->first != NULL) {
+    now = *x->first;
+  } else if (wl_compile(x->m, &x->o, &x->t, &now.dag, &scratch, &ignored) == ERR_OK) {
+    now = describe(now.dag);
+  }
+  if (now.dag != NULL) {
+    const dag *d = now.dag;
+    c.peak_B = now.peak_B;
+    c.traffic_B = now.traffic_B;
     c.tasks = d->n_tasks;
+    c.wasteless = now.wasteless;
     s->effort += d->n_tasks;
     c.needs_B = c.peak_B > size_B ? c.peak_B : size_B;
     c.traffic_s = dram_s(&x->p, c.traffic_B);
@@ -266,10 +300,10 @@ static candidate look(trial *x, uint64_t size_B, search *s) {
     } else if (given && would_be_let_in(x, d, &scratch)) {
       c.fate = RUNS;
       note(s, &c, c.needs_B, (double)c.traffic_B, &c.gain);
-      s->near = wasteless(d, &scratch);
+      s->near = c.wasteless;
     } else if (!given && s->best > 0 && c.traffic_s >= s->measure) {
       c.fate = HOPELESS;
-    } else if (!given && s->best > 0 && est_bounds(&x->p, d, &scratch).lower_s >= s->measure) {
+    } else if (!given && s->best > 0 && least_s(x, d, &scratch) >= s->measure) {
       c.fate = SLOW;
     } else if (!given) {
       simulate(x, d, &c, s);
@@ -491,14 +525,17 @@ static int compile_for(const model *m, const wl_options *o, const wl_target *t, 
   return ERR_OK;
 }
 
-int design_first(const model *m, const wl_options *o, const wl_target *t, dag **d, arena *a,
-                 err *e) {
-  if (!chooses(o, t)) return wl_compile(m, o, t, d, a, e);
+int design_first(const model *m, const wl_options *o, const wl_target *t, design_start *first,
+                 arena *a, err *e) {
+  dag *d;
+  *first = (design_start){0};
+  if (!chooses(o, t)) return wl_compile(m, o, t, &first->dag, a, e);
   uint64_t c = first_candidate(m, o, t);
   bool all = few_rows(o) && enough_for_few(m, o, t) <= t->sram_B;
-  if (compile_for(m, o, t, (plan){t->engines, t->abreast}, c, all ? t->sram_B : c, d, a, e))
+  if (compile_for(m, o, t, (plan){t->engines, t->abreast}, c, all ? t->sram_B : c, &d, a, e))
     return e->status;
-  if (o->tile_B > 0 && (*d)->workload.sram_plan_B <= t->sram_B) (*d)->workload.sram_plan_B = 0;
+  if (o->tile_B > 0 && d->workload.sram_plan_B <= t->sram_B) d->workload.sram_plan_B = 0;
+  *first = describe(d);
   return ERR_OK;
 }
 
@@ -507,8 +544,9 @@ static bool one_layer(const wl_options *o) {
 }
 
 int design_settle(const model *m, const wl_options *o, const wl_target *t, const platform *p,
-                  const dag *first, dag **d, arena *a, err *e) {
+                  const design_start *first, dag **d, pol_known *known, arena *a, err *e) {
   *d = NULL;
+  if (first != NULL && first->dag == NULL) first = NULL;
   if (!chooses(o, t)) return first != NULL ? ERR_OK : wl_compile(m, o, t, d, a, e);
   arena scratch = {0};
   trial x = {.m = m, .o = *o, .t = within(t, t->sram_B), .p = *p, .all_B = t->sram_B};
@@ -524,12 +562,14 @@ int design_settle(const model *m, const wl_options *o, const wl_target *t, const
   x.most = MOST_TASKS;
   take_plan(&x, x.whole);
   x.first = one_layer(o) ? first : NULL;
+  x.known = known;
+  x.mem = a;
   search s = choose(&x);
   arena_free(&scratch);
   bool taken = first != NULL && s.best == x.first_B && same_plan(s.p, x.whole);
   if (taken && o->tile_B == 0) /* and in the room that it was found to be fastest in */
-    taken = x.enough ? s.plan_B == t->sram_B : s.plan_B <= first->workload.sram_plan_B;
-  if (taken && first->workload.sram_plan_B <= t->sram_B) return ERR_OK;
+    taken = x.enough ? s.plan_B == t->sram_B : s.plan_B <= first->dag->workload.sram_plan_B;
+  if (taken && first->dag->workload.sram_plan_B <= t->sram_B) return ERR_OK;
   if (s.best > 0 && !taken) {
     if (compile_for(m, o, t, s.p, s.best, s.plan_B, d, a, e)) return e->status;
     bool fits = (*d)->workload.sram_plan_B <= t->sram_B;
@@ -542,11 +582,11 @@ int design_settle(const model *m, const wl_options *o, const wl_target *t, const
 
 int design_compile(const model *m, const wl_options *o, const wl_target *t, const platform *p,
                    dag **d, arena *a, err *e) {
-  dag *first = NULL;
+  design_start first = {0};
   if (!chooses(o, t) || wl_check(m, o, t, e)) return wl_compile(m, o, t, d, a, e);
   err ignored = {0};
-  if (one_layer(o) && design_first(m, o, t, &first, a, &ignored)) first = NULL;
-  if (design_settle(m, o, t, p, first, d, a, e)) return e->status;
-  if (*d == NULL) *d = first;
+  if (one_layer(o) && design_first(m, o, t, &first, a, &ignored)) first.dag = NULL;
+  if (design_settle(m, o, t, p, &first, d, NULL, a, e)) return e->status;
+  if (*d == NULL) *d = first.dag;
   return ERR_OK;
 }

@@ -1,4 +1,4 @@
-/* design.h - for how much SRAM a step is compiled, and so how large its tiles are.
+/* design.h - for how much SRAM and how many engines a step is compiled, and so how large its tiles are.
  *
  * The compiler cuts tiles, chunks and token blocks by rules from a capacity (block.h, chunks.c). The
  * rules aim at the least traffic and at no stalls, but what tiles, loads and stores do to each other
@@ -15,24 +15,46 @@
  *
  * They are tried from the platform's capacity down, and not to the last:
  *
- *   - one that moves nothing twice and takes at most 1 % longer than its tasks together take of the
- *     busiest resource (a link, the engines, the channels) is taken at once: smaller tiles take
- *     no less of it;
+ *   - one that moves nothing twice and takes at most 1 % longer than its traffic takes of the DRAM's
+ *     route is taken at once; one that takes at most 1 % longer than its tasks together take of the
+ *     busiest resource (a link, the engines, the channels) ends the search for smaller tiles, which
+ *     take no less of it, and is taken at once where a single engine's tiles take as much;
  *   - an octave below the best so far the search ends, of small DAGs later: when 4096 tasks have been
  *     tried since; candidates that are cut alike are simulated once, the largest;
+ *   - what has a lower bound (estimate.h) above the best is not simulated;
  *   - it ends, too, where a candidate's traffic alone takes longer than the best, or where one runs
  *     nowhere, because not even one task's operands fit; the last step above it is tried in four
  *     finer ones;
- *   - no further one is tried when half a million tasks have been compiled or simulated;
+ *   - no further one is tried when half a million tasks have been compiled or simulated (and as many
+ *     in all for the other plans below);
  *   - a step of few rows (decode) begins at what holds full pieces four times for every engine and
  *     its keys and values four times: larger tiles change nothing; that is simulated in all SRAM
  *     there is first; from there half an octave, or 2048 tasks, are tried, each in what it needs.
  *
- * At last the best and the first, if they are not the same, run once more under heft as runs have it,
- * which simulates what it plans.
+ * That is a plan for the platform as it is. Where its first candidate is not taken at once, other
+ * plans compete, and their candidates come first: four an octave, each in what it needs and in the
+ * most of the above that there is, and the size that is best so far.
+ *
+ *   fewer engines  1, 2, 4, ... of them, then half as many more than the best, and a quarter fewer.
+ *                  A piece of weights is a share of SRAM for every engine, so many engines make small
+ *                  pieces, which cost a DMA setup and a stream of the activations each. Under op the
+ *                  engines of the plan are no parts: only pieces and attention's rows follow from
+ *                  them. `engines_plan` says how many, in the DAG and in the report, where they are fewer
+ *                  than there are; a run uses all of them.
+ *   room for more  beside a long step's chunks (chunks.c): two, three and four times the tiles, of the
+ *                  best plan, of one for half its engines (op: one), and of the platform's own.
+ *
+ * Of long steps under op a candidate counts for what the program's order (fit) makes of it, where
+ * that is better: whole ops wait for room, which heft's rank does not know of.
+ *
+ * At last, unless the first is the best, the best of up to three plans within 3 % of it, what heft by rank made
+ * the best of the platform's own, and the first run once more under heft as runs have it, which
+ * simulates what it plans.
  *
  * So a run of one layer takes no more than 1 % longer than in any smaller SRAM, if candidates more
- * than an octave apart do not change places; tests/test_memory.c holds it to that.
+ * than an octave apart do not change places; tests/test_memory.c holds it to that. Nor does it take
+ * longer on twice the engines, but for what a policy makes of the same cut on more of them, which may be some
+ * per cent worse (Graham 1969); tests/test_engines.c holds it to 3 %.
  *
  * With --tile-bytes nothing is simulated: the candidate that moves the fewest bytes between DRAM and
  * SRAM is taken, of all there are (four an octave), the larger one where two move the same; a run uses
@@ -43,7 +65,7 @@
 #ifndef LS_DESIGN_H
 #define LS_DESIGN_H
 
-#include "sim/platform.h"
+#include "sim/policy.h"
 #include "workloads/block.h"
 
 /* Compiles for the platform; scratchpads are left to wl_place. Errors are wl_compile's. */
@@ -52,10 +74,17 @@ ERR_CHECK int design_compile(const model *m, const wl_options *o, const wl_targe
 
 /* The same in two steps, for who has one step on many platforms that differ in nothing the compiler
  * sees (sweeps): the first candidate, which depends on the target alone; and what becomes of it on
- * one platform: *d is NULL where it is taken. `first` may be NULL: it is not there. */
-ERR_CHECK int design_first(const model *m, const wl_options *o, const wl_target *t, dag **d,
-                           arena *a, err *e);
+ * one platform: *d is NULL where it is taken. `first` may be NULL: it is not there. `known`, where it
+ * is not NULL, gets the simulation of `first` under heft, if there was one. */
+typedef struct design_start {
+  dag *dag; /* NULL: it cannot be compiled */
+  uint64_t peak_B, traffic_B; /* wl_peak_B; DRAM reads and writes */
+  bool wasteless;             /* nothing is moved twice */
+} design_start;
+ERR_CHECK int design_first(const model *m, const wl_options *o, const wl_target *t,
+                           design_start *first, arena *a, err *e);
 ERR_CHECK int design_settle(const model *m, const wl_options *o, const wl_target *t,
-                            const platform *p, const dag *first, dag **d, arena *a, err *e);
+                            const platform *p, const design_start *first, dag **d, pol_known *known,
+                            arena *a, err *e);
 
 #endif

@@ -60,6 +60,7 @@ double est_best_s(const platform *p, const dag *d, uint32_t task, const cost *c,
  *            what S takes lies between the first head and the last tail.
  *   group    the same of the one engine that a group of tasks runs on, for that group's tasks; and of the engine that
  *            k + 1 groups share, of any k * engines + 1, with what comes before and after them
+ *   room     what SRAM has no room for at the same time follows one after another (estimate_held.h)
  *   stages   what must follow one after another, each with what it takes at least (estimate_stages.h). Heads and tails
  *            have stages in them, too; and where several tasks of a group come before or after a task, the sum of
  *            these, as one engine runs them all (estimate_groups.h). */
@@ -71,8 +72,9 @@ typedef struct bounds {
   double engine_around_s, dma_around_s, *link_around_s;
   double group_s;         /* the largest of any group; 0 where there is none */
   double stages_s;        /* the longest chain with stages in it */
+  double room_s;          /* what SRAM's size makes it take; 0 where there is more than one SRAM */
   double lower_s;         /* the largest */
-  const char *binding;    /* which: "critical_path", "engine", "dma", a link's name, "group" or "stages"; of equal ones, the first */
+  const char *binding;    /* which: "critical_path", "engine", "dma", a link's name, "group", "stages" or "room"; of equal ones, the first */
 } bounds;
 
 bounds est_bounds(const platform *p, const dag *d, arena *a);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "sim/estimate_groups.h"
+#include "sim/estimate_held.h"
 #include "sim/estimate_stages.h"
 #include "workloads/dag_room.h"
 
@@ -162,6 +163,7 @@ bounds est_bounds(const platform *p, const dag *d, arena *a) {
   b.stages_s =
       fmax(b.critical_path_s, stages_times(&s, p, d, best, root, w.uses, w.n_uses, head, tail));
   make_around(&w, n, head, tail, around_s);
+  b.room_s = held_s(p, d, best, head, tail, w.uses, w.n_uses, root);
   b.engine_s = w.area_s[ENGINES];
   b.dma_s = w.area_s[CHANNELS];
   b.engine_around_s = fmax(b.engine_s, around_s[ENGINES]); /* but for rounding, it is no less */
@@ -177,6 +179,7 @@ bounds est_bounds(const platform *p, const dag *d, arena *a) {
   }
   bind(&b, b.group_s, "group");
   bind(&b, b.stages_s, "stages");
+  bind(&b, b.room_s, "room");
   arena_free(&w.mem);
   return b;
 }

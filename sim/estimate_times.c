@@ -17,6 +17,14 @@ typedef struct sums {
                                       the walk comes to */
 } sums;
 
+/* A resource's stretches in one stage; around_end is no more than most_s. */
+typedef struct span {
+  size_t from, to;
+  double sum_s, most_s;
+} span;
+
+static const double ROUNDING = 1e-9;
+
 typedef struct walk {
   const stages *s;
   const platform *p;
@@ -33,6 +41,7 @@ typedef struct walk {
   /* one stage's */
   uint64_t *at;      /* by resource */
   uint32_t *touched; /* resources */
+  span *span;        /* theirs */
   stretch *stretch;
   around_space space;
   double *group_s;
@@ -56,7 +65,27 @@ static void sort_uses(walk *w, size_t n_uses) {
   }
 }
 
-/* Each resource of the stage by itself, from the stage's start to its end. */
+static span span_of(const stretch *s, size_t from, size_t to) {
+  span x = {.from = from, .to = to};
+  double last_r = 0, longest_q = 0;
+  for (size_t i = from; i < to; i++) {
+    x.sum_s += s[i].p;
+    if (s[i].r > last_r) last_r = s[i].r;
+    if (s[i].q > longest_q) longest_q = s[i].q;
+  }
+  x.most_s = (last_r + x.sum_s + longest_q) * (1 + ROUNDING);
+  return x;
+}
+
+/* around_end of the span, which is then empty. */
+static double end_of(walk *w, span *x) {
+  size_t n = x->to - x->from;
+  x->most_s = 0;
+  return around_end(w->stretch + x->from, n, &w->space);
+}
+
+/* Each resource of the stage by itself, from the stage's start to its end. Those that cannot be the
+ * one that takes longest are passed over: most of them. */
 static double resources_s(walk *w, uint32_t stage) {
   size_t n_touched = 0, n_groups = 0, n = 0;
   double most = 0;
@@ -78,22 +107,26 @@ static double resources_s(walk *w, uint32_t stage) {
     most = fmax(most, w->s->before_s[u->task] + w->best_s[u->task] + w->s->after_s[u->task]);
   }
   n = 0;
+  span *widest = NULL;
   for (size_t i = 0; i < n_touched; i++) {
     uint32_t r = w->touched[i];
-    size_t end = w->at[r];
-    double sum = 0;
-    for (size_t k = n; k < end && r >= w->n_shared; k++) sum += w->stretch[k].p;
-    if (r >= w->n_shared) w->group_s[n_groups++] = sum;
-    most = fmax(most, around_end(w->stretch + n, end - n, &w->space));
-    n = end;
+    span *x = &w->span[i];
+    *x = span_of(w->stretch, n, w->at[r]);
+    if (r >= w->n_shared) w->group_s[n_groups++] = x->sum_s;
+    if (widest == NULL || x->most_s > widest->most_s) widest = x;
+    n = w->at[r];
     w->at[r] = 0;
   }
+  if (widest != NULL) most = fmax(most, end_of(w, widest));
+  for (size_t i = 0; i < n_touched; i++)
+    if (w->span[i].most_s > most) most = fmax(most, end_of(w, &w->span[i]));
   return fmax(most, groups_shared_s(w->group_s, n_groups, w->p->n_engines));
 }
 
 static void find_least(walk *w, size_t n_uses) {
   w->at = ARENA_NEW(w->mem, uint64_t, w->n_resources);
   w->touched = ARENA_NEW(w->mem, uint32_t, w->n_resources);
+  w->span = ARENA_NEW(w->mem, span, w->n_resources);
   w->group_s = ARENA_NEW(w->mem, double, w->n_resources);
   w->stretch = ARENA_NEW(w->mem, stretch, n_uses + 1);
   w->space = around_space_new(n_uses, w->mem);

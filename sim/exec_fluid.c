@@ -27,11 +27,15 @@ typedef struct fluid {
   machine *m;
   const platform *plat;
   lane *lane;
-  size_t n;
+  size_t n, ways; /* lanes; streams of each that may flow: with one sram, no second one does */
   double now;
-  bool changed;     /* a flow has begun or ended since the rates were found */
+  bool changed; /* a flow has begun or ended since the rates were found */
+  /* while rates are found */
+  stream **open;  /* flows without a rate yet */
+  uint32_t *used; /* links that flows cross */
+  size_t n_open, n_used;
   double *left_Bps; /* by link: bandwidth not given out yet */
-  uint32_t *flows;  /* by link: flows without a rate yet */
+  uint32_t *flows;  /* by link: flows without a rate yet; 0 between times */
 } fluid;
 
 static void begin(fluid *f, uint32_t r) {
@@ -47,9 +51,12 @@ static void begin(fluid *f, uint32_t r) {
     l->stream[1] = (stream){LEAD, f->now + (x->lead_s + x->latency2_s), 0, 0, x->route2};
 }
 
-/* All streams, one after the other, whatever they do: 0 to n * STREAMS - 1. */
-static stream *stream_at(const fluid *f, size_t i) {
-  return &f->lane[i / STREAMS].stream[i % STREAMS];
+static double lesser(double a, double b) { /* fmin minds NaN, and is a call */
+  return a < b ? a : b;
+}
+
+static double larger(double a, double b) {
+  return a > b ? a : b;
 }
 
 static double fair_share(const fluid *f, uint32_t link) {
@@ -58,46 +65,50 @@ static double fair_share(const fluid *f, uint32_t link) {
 }
 
 /* Gives the flows on the tightest links their rate. The links are found first, then served, so that
- * one flow does not loosen another's. Returns how many flows. */
-static size_t fix_rates(fluid *f, double least) {
-  size_t fixed = 0;
-  for (size_t i = 0; i < f->n * STREAMS; i++) {
-    stream *s = stream_at(f, i);
-    if (s->at != FLOW || s->rate_Bps >= 0) continue;
+ * one flow does not loosen another's. */
+static void fix_rates(fluid *f, double least) {
+  size_t kept = 0;
+  for (size_t i = 0; i < f->n_open; i++) {
+    stream *s = f->open[i];
     bool tight = false;
     for (uint32_t k = 0; k < s->route->n_links && !tight; k++)
       tight = fair_share(f, s->route->link[k]) <= least * (1 + 1e-12);
-    if (!tight) continue;
+    if (!tight) {
+      f->open[kept++] = s;
+      continue;
+    }
     s->rate_Bps = least;
-    fixed++;
     for (uint32_t k = 0; k < s->route->n_links; k++) {
       uint32_t l = s->route->link[k];
       f->flows[l]--;
-      if (!f->plat->links[l].fatpipe) f->left_Bps[l] = fmax(0, f->left_Bps[l] - least);
+      if (!f->plat->links[l].fatpipe) f->left_Bps[l] = larger(0, f->left_Bps[l] - least);
     }
   }
-  return fixed;
+  f->n_open = kept;
+}
+
+/* Enters a flow into its links. */
+static void open_flow(fluid *f, stream *s) {
+  f->open[f->n_open++] = s;
+  for (uint32_t k = 0; k < s->route->n_links; k++) {
+    uint32_t l = s->route->link[k];
+    if (f->flows[l]++ > 0) continue;
+    f->left_Bps[l] = f->plat->links[l].bandwidth_Bps;
+    f->used[f->n_used++] = l;
+  }
 }
 
 /* Max-min fair rates: again and again, the link that gives its flows least fixes their rates. */
 static void share(fluid *f) {
-  size_t open = 0;
-  for (size_t i = 0; i < f->plat->n_links; i++) {
-    f->left_Bps[i] = f->plat->links[i].bandwidth_Bps;
-    f->flows[i] = 0;
-  }
-  for (size_t i = 0; i < f->n * STREAMS; i++) {
-    stream *s = stream_at(f, i);
-    if (s->at != FLOW) continue;
-    s->rate_Bps = -1;
-    open++;
-    for (uint32_t k = 0; k < s->route->n_links; k++) f->flows[s->route->link[k]]++;
-  }
-  while (open > 0) {
+  f->n_open = f->n_used = 0;
+  for (size_t r = 0; r < f->n; r++)
+    for (size_t w = 0; w < f->ways; w++)
+      if (f->lane[r].stream[w].at == FLOW) open_flow(f, &f->lane[r].stream[w]);
+  while (f->n_open > 0) {
     double least = INFINITY;
-    for (uint32_t i = 0; i < f->plat->n_links; i++)
-      if (f->flows[i] > 0) least = fmin(least, fair_share(f, i));
-    open -= fix_rates(f, least);
+    for (size_t i = 0; i < f->n_used; i++)
+      if (f->flows[f->used[i]] > 0) least = lesser(least, fair_share(f, f->used[i]));
+    fix_rates(f, least);
   }
 }
 
@@ -123,16 +134,17 @@ static void advance_stream(fluid *f, uint32_t r, int which) {
 static void advance(fluid *f, uint32_t r) {
   lane *l = &f->lane[r];
   bool over = true;
+  if (!l->busy) return;
   if (l->turn_s <= f->now) {
     l->turn_s = INFINITY;
     machine_turn(f->m, r, f->now);
     for (uint32_t w = machine_wake(f->m); w != OBS_NONE; w = machine_wake(f->m)) begin(f, w);
   }
-  for (int k = 0; k < STREAMS; k++) {
-    advance_stream(f, r, k);
+  for (size_t k = 0; k < f->ways; k++) {
+    advance_stream(f, r, (int)k);
     over = over && l->stream[k].at == OVER;
   }
-  if (!l->busy || !over || l->arithmetic_s > f->now) return;
+  if (!over || l->arithmetic_s > f->now) return;
   machine_end(f->m, r, f->now);
   begin(f, r);
   for (uint32_t w = machine_wake(f->m); w != OBS_NONE; w = machine_wake(f->m)) begin(f, w);
@@ -144,33 +156,36 @@ static double next_step(const fluid *f) {
   for (size_t r = 0; r < f->n; r++) {
     const lane *l = &f->lane[r];
     bool over = true;
-    for (int k = 0; k < STREAMS; k++) {
-      const stream *s = &l->stream[k];
-      if (s->at == FLOW) dt = fmin(dt, s->left_B / s->rate_Bps);
-      if (s->at == LEAD) dt = fmin(dt, fmax(0, s->until_s - f->now));
+    if (!l->busy) continue;
+    for (size_t w = 0; w < f->ways; w++) {
+      const stream *s = &l->stream[w];
+      if (s->at == FLOW) dt = lesser(dt, s->left_B / s->rate_Bps);
+      if (s->at == LEAD) dt = lesser(dt, larger(0, s->until_s - f->now));
       over = over && s->at == OVER;
     }
-    dt = fmin(dt, fmax(0, l->turn_s - f->now));
-    if (l->busy && over) dt = fmin(dt, fmax(0, l->arithmetic_s - f->now));
+    dt = lesser(dt, larger(0, l->turn_s - f->now));
+    if (over) dt = lesser(dt, larger(0, l->arithmetic_s - f->now));
   }
   return dt;
 }
 
 static void pass(fluid *f, double dt) {
   double then = f->now + dt;
-  for (size_t i = 0; i < f->n * STREAMS; i++) {
-    stream *s = stream_at(f, i);
-    if (s->at == FLOW) {
-      double left = s->left_B - s->rate_Bps * dt;
-      s->left_B = left <= s->rate_Bps * 1e-15 + 1e-9 ? 0 : left; /* a rest below rounding is none */
-    } else if (s->at == LEAD && s->until_s - f->now <= dt) {
-      s->until_s = then;
-    }
-  }
   for (size_t r = 0; r < f->n; r++) {
     lane *l = &f->lane[r];
+    if (!l->busy) continue;
+    for (size_t w = 0; w < f->ways; w++) {
+      stream *s = &l->stream[w];
+      if (s->at == FLOW) {
+        double left = s->left_B - s->rate_Bps * dt;
+        s->left_B =
+            left <= s->rate_Bps * 1e-15 + 1e-9 ? 0 : left; /* a rest below rounding is none */
+      } else if (s->at == LEAD && s->until_s - f->now <= dt) {
+        s->until_s = then;
+      }
+    }
     if (l->turn_s - f->now <= dt) l->turn_s = then;
-    if (l->arithmetic_s - f->now <= dt) l->arithmetic_s = fmin(l->arithmetic_s, then);
+    if (l->arithmetic_s - f->now <= dt) l->arithmetic_s = lesser(l->arithmetic_s, then);
   }
   f->now = then;
 }
@@ -180,9 +195,12 @@ int exec_fluid(const dag *d, const platform *p, const policy *pol, const machine
   fluid f = {.plat = p};
   if (machine_new(&f.m, d, p, pol, opt, obs, a, e)) return e->status;
   f.n = machine_resources(f.m);
+  f.ways = p->n_srams > 1 ? STREAMS : 1;
   f.lane = ARENA_NEW(a, lane, f.n);
   f.left_Bps = ARENA_NEW(a, double, p->n_links);
   f.flows = ARENA_NEW(a, uint32_t, p->n_links);
+  f.used = ARENA_NEW(a, uint32_t, p->n_links);
+  f.open = ARENA_NEW(a, stream *, f.n * f.ways);
   machine_begin(f.m);
   for (uint32_t r = machine_wake(f.m); r != OBS_NONE; r = machine_wake(f.m)) begin(&f, r);
   while (!machine_finished(f.m) && !machine_stuck(f.m)) {

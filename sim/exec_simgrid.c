@@ -33,7 +33,8 @@ typedef struct stream {
 } stream;
 
 typedef struct lane { /* what an actor does */
-  sg_sem_t sem;
+  sg_actor_t actor;
+  sg_sem_t sem; /* of quiet streams */
   bool idle;
   stream stream[2]; /* from the job's first sram, and from its second */
   /* Where both are neither quiet nor apart, the second is sent by an actor of its own, as a
@@ -61,7 +62,7 @@ static struct {
 static void wake(uint32_t r) {
   if (!sim.lane[r].idle) return;
   sim.lane[r].idle = false;
-  sg_sem_release(sim.lane[r].sem);
+  sg_actor_resume(sim.lane[r].actor);
 }
 
 static bool known(const stream *x) {
@@ -113,14 +114,16 @@ static void end_job(uint32_t r) {
 /* Sends a flow of the job, or what is left of it, and tells the observer. */
 static void flow(uint32_t r, const machine_job *j, int which, double bytes, bool begins) {
   if (begins) {
-    catch_up(simgrid_get_clock());
-    machine_flow(sim.m, r, which, simgrid_get_clock(), true);
+    double now = simgrid_get_clock();
+    catch_up(now);
+    machine_flow(sim.m, r, which, now, true);
     wake_all();
   }
   sg_host_t from = sim.host[which == 0 ? j->src : j->src2];
   if (bytes > 0) sg_host_sendto(from, sim.host[j->dst], bytes * EXEC_SCALE);
-  catch_up(simgrid_get_clock());
-  machine_flow(sim.m, r, which, simgrid_get_clock(), false);
+  double now = simgrid_get_clock();
+  catch_up(now);
+  machine_flow(sim.m, r, which, now, false);
 }
 
 /* From now on every stream is a real flow, but those apart: actors that wait for quiet ones are
@@ -298,7 +301,7 @@ static void resource_actor(int argc, char **argv) {
     const machine_job *j = sim.m == NULL ? NULL : machine_job_of(sim.m, r);
     if (j == NULL) {
       sim.lane[r].idle = true;
-      sg_sem_acquire(sim.lane[r].sem);
+      sg_actor_suspend(sim.lane[r].actor);
       continue;
     }
     if (r < sim.plat->n_engines)
@@ -419,7 +422,7 @@ static void start_actors(uint32_t r) {
   const char *argv[] = {"resource", number, NULL};
   sim.lane[r].sem = sg_sem_init(0);
   sg_host_t home = r < p->n_engines ? sim.host[r] : sim.host[plat_host_dma(p, 0)];
-  sg_actor_create_(number, home, resource_actor, 2, argv);
+  sim.lane[r].actor = sg_actor_create_(number, home, resource_actor, 2, argv);
   if (r >= p->n_engines || !needs_second(p, r)) return;
   sim.lane[r].second = sg_sem_init(0);
   sim.lane[r].second_over = sg_sem_init(0);

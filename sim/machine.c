@@ -139,7 +139,7 @@ static void each_closed_load(machine *m, uint32_t t, void (*f)(machine *, uint32
 }
 
 static void add_bytes(machine *m, uint32_t load, void *sum) {
-  *(uint64_t *)sum += machine_load_bytes(m->dag, load);
+  *(uint64_t *)sum += m->task[load].load_B;
 }
 
 static uint64_t closed_bytes(machine *m, uint32_t t) {
@@ -171,12 +171,14 @@ static void open_window(machine *m, uint32_t e) {
     if (res->scan == res->head) open_loads(m, e, next), res->scan++;
     current = m->task[next].ahead_B;
   }
+  uint64_t ahead_B = res->ahead_B - current;
+  if (m->prefetch == 0 || (ahead_B > 0 && ahead_B >= m->prefetch_B)) return; /* no load may go */
   for (; res->scan < res->n_queue; res->scan++) {
     uint32_t t = queue_at(res, res->scan);
     uint64_t bytes = closed_bytes(m, t);
     if (bytes == 0) continue;
-    bool first = res->ahead_B == current;
-    if (m->prefetch == 0 || (!first && res->ahead_B - current + bytes > m->prefetch_B)) return;
+    ahead_B = res->ahead_B - current;
+    if (ahead_B > 0 && ahead_B + bytes > m->prefetch_B) return;
     open_loads(m, e, t);
   }
 }

@@ -66,7 +66,8 @@ static void make_resources(machine *m, arena *a) {
     }
 }
 
-uint64_t machine_load_bytes(const dag *d, uint32_t load) {
+/* Bytes that a load brings into SRAM. */
+static uint64_t load_bytes(const dag *d, uint32_t load) {
   const dag_task *t = &d->tasks[load];
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < t->n_writes; i++) bytes += dag_view_bytes(d, &dag_writes(d, t)[i]);
@@ -84,8 +85,9 @@ typedef struct tile {
   uint64_t load_B, scales_B;
 } tile;
 
-static void add_load(const dag *d, uint32_t load, tile *x) {
-  uint64_t bytes = machine_load_bytes(d, load);
+static void add_load(const machine *m, uint32_t load, tile *x) {
+  const dag *d = m->dag;
+  uint64_t bytes = m->task[load].load_B;
   if (d->tensors[dag_writes(d, &d->tasks[load])->tensor].role == DAG_SCALE)
     x->scales_B += bytes;
   else if (bytes > x->load_B)
@@ -104,10 +106,10 @@ static uint64_t largest_tile(const machine *m) {
     tile x = {0};
     for (uint32_t i = 0; i < d->tasks[t].n_deps; i++) {
       uint8_t kind = m->task[deps[i]].kind;
-      if (kind == OP_LOAD) add_load(d, deps[i], &x);
+      if (kind == OP_LOAD) add_load(m, deps[i], &x);
       const dag_task *move = &d->tasks[deps[i]];
       for (uint32_t k = 0; kind == OP_MOVE && k < move->n_deps; k++)
-        if (m->task[dag_deps(d, move)[k]].kind == OP_LOAD) add_load(d, dag_deps(d, move)[k], &x);
+        if (m->task[dag_deps(d, move)[k]].kind == OP_LOAD) add_load(m, dag_deps(d, move)[k], &x);
     }
     if (x.load_B + x.scales_B > most) most = x.load_B + x.scales_B;
   }
@@ -143,6 +145,7 @@ static void make_tasks(machine *m, arena *a) {
       x->held += m->task[deps[i]].kind == OP_COMPUTE || m->task[deps[i]].held > 0;
     x->why.ready_by = x->why.gate_by = x->why.room_by = x->why.free_by = OBS_NONE;
     if (x->kind == OP_COMPUTE) continue;
+    if (x->kind == OP_LOAD) x->load_B = load_bytes(d, t);
     x->to = d->tensors[dag_writes(d, &d->tasks[t])->tensor].space;
     transfers[x->to]++;
   }

@@ -28,7 +28,10 @@ typedef struct m_task {
                          loads before it */
   uint16_t to;        /* transfer: the space it goes to */
   uint32_t visit;     /* transfer: the last walk over inputs that came by */
-  uint64_t ahead_B; /* compute: bytes of its loads that it was the first to let go */
+  union {
+    uint64_t ahead_B; /* compute: bytes of its loads that it was the first to let go */
+    uint64_t load_B;  /* load: what it brings into SRAM */
+  };
 } m_task;
 
 typedef struct m_buffer {
@@ -61,9 +64,6 @@ typedef struct heap { /* of places, smallest first */
   uint32_t *pos;
   size_t n;
 } heap;
-
-/* Bytes that a load brings into SRAM. */
-uint64_t machine_load_bytes(const dag *d, uint32_t load);
 
 /* Doubles the stack, keeping what is on it. */
 void machine_grow_stack(machine *m);

@@ -44,6 +44,23 @@ typedef struct pol_event {
   uint32_t by;
 } pol_event;
 
+/* No schedule of the DAG is shorter on the platform. */
+typedef struct pol_bound {
+  const dag *dag; /* NULL: nothing is known */
+  const platform *plat;
+  double s;
+} pol_bound;
+
+/* A simulation that was made before: what a plan does on the run's platform, but with `sram_B` of its first SRAM. */
+typedef struct pol_known {
+  const dag *dag; /* NULL: nothing is known */
+  double sram_B;
+  uint32_t prefetch;
+  pol_schedule plan;
+  pol_event *events; /* by task */
+  double makespan_s;
+} pol_known;
+
 /* What a driver above the policies lends to one that searches. The policy asks; it never sees the executor. */
 typedef struct pol_host {
   void *self;
@@ -52,6 +69,8 @@ typedef struct pol_host {
   /* Runs the policy and turns what happened into a plan with an engine for every task; its makespan, or INFINITY. */
   double (*record)(void *self, const pol_input *in, const policy *p, pol_plan *plan);
   uint64_t budget; /* calls of either that `search` may make */
+  const pol_known *known;    /* saves a policy its plan, and `makespan` a simulation; or NULL */
+  pol_bound bound;           /* saves a policy est_bounds */
   void (*progress)(void *self, uint64_t done, uint64_t budget, double best_s);
   void (*say)(void *self, const char *text); /* what is worth knowing beside the plan, in one line */
 } pol_host;
@@ -109,6 +128,12 @@ const policy *pol_instead(const pol_input *in, const policy *p);
 const policy *pol_find(const char *name);
 size_t pol_count(void);
 const policy *pol_at(size_t i); /* in the order of the registry: simplest first */
+
+/* sim/policy/known.c. What in->host knows of that plan, or NULL; the plan of that policy into `plan`, or false; and the lower
+ * bound, which is found where the host does not know it. */
+const pol_known *pol_knows(const pol_input *in, const pol_plan *plan);
+bool pol_known_plan(const pol_input *in, const char *name, pol_plan *plan);
+double pol_lower_bound(const pol_input *in);
 
 /* A complete, checked plan of `p`. ERR_INTERNAL where a policy breaks its promise. */
 ERR_CHECK int pol_make_plan(const policy *p, const pol_input *in, pol_plan *plan, arena *a, err *e);

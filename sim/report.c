@@ -196,6 +196,7 @@ static void put_bounds(const report *r, const report_sink *s) {
   s->number(s->self, "dma_around_s", r->bound.dma_around_s);
   s->number(s->self, "group_s", r->bound.group_s);
   s->number(s->self, "stages_s", r->bound.stages_s);
+  s->number(s->self, "room_s", r->bound.room_s);
   s->number(s->self, "lower_s", r->bound.lower_s);
   s->number(s->self, "gap", r->gap);
   s->text(s->self, "binding", r->bound.binding);

@@ -160,6 +160,9 @@ int sweep_file_open(const char *path, const char *header, const char *plan, bool
   if (there && S_ISDIR(st.st_mode))
     return err_set(e, ERR_BAD, "%s: is a folder; name a file in it", path);
   if (there && access(path, W_OK) != 0) return cannot(path, e);
+  if (!there && lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+    return err_set(e, ERR_BAD, "%s: is a link to a file that is not there; name the file itself",
+                   path);
   char real[PATH_MAX]; /* a link's target is replaced, not the link */
   const char *target = there && realpath(path, real) != NULL ? real : path;
   f->path = arena_strdup(a, target);

@@ -167,7 +167,7 @@ START_TEST(est_bounds__sram_for_so_many_tiles__so_many_at_once) {
     }
     bounds k = est_bounds(&p, d, &mem);
     SAME(k.stages_s, 12.0 / fit * 1.5e-3);
-    ck_assert_str_eq(k.binding, "stages");
+    ck_assert_double_ge(k.lower_s, k.stages_s); /* room (estimate_held.h) has heads besides */
   }
 }
 END_TEST

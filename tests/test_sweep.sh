@@ -42,6 +42,12 @@ says() {
 
 same() { cmp -s "$1" "$2" || fail "$3: $1 and $2 differ"; }
 
+# --- --search-budget is for the points that search
+sweep --model stories15m --split op --vary scheduler=search,heft --search-budget 3 --out budget.csv || fail "budget: exit status $?"
+"$bin" run --quiet --model stories15m --split op --scheduler search --search-budget 3 --csv budget1.csv >/dev/null || fail "run: exit status $?"
+"$bin" run --quiet --model stories15m --split op --scheduler heft --csv budget1.csv >/dev/null || fail "run: exit status $?"
+cut -d, -f"1-$(head -1 budget1.csv | tr , '\n' | wc -l)" budget.csv | cmp -s - budget1.csv || fail "search-budget: rows differ from single runs"
+
 # --- rows are those of single runs: a hundred points over options and --set keys of every kind, in the order of --vary
 keys=(--vary dtype=bf16,int8 --vary scheduler=serial,heft --vary engines=1:16:x4,6 --vary 'dram.bandwidth=12.8GBps:409.6GBps:x2')
 sweep --model stories15m "${keys[@]}" --out jobs1.csv --jobs 1 || fail "jobs 1: exit status $?"
@@ -149,6 +155,10 @@ for shard in 0/4 5/4 1 1/0 a/b 1/4/2; do says 2 'is not I/N' --vary past=1,2,3,4
 says 2 'has none of the 2 points' --vary past=1,2 --shard 1/3 --out x.csv
 says 2 'no-folder/x.csv' --vary past=1 --out no-folder/x.csv
 says 2 'is a folder' --vary past=1 --out tmp
+ln -s nowhere.csv dangling.csv
+says 2 'is a link to a file that is not there' --vary past=1 --out dangling.csv
+[ -L dangling.csv ] || fail "the link is gone"
+says 2 'which no point has' --vary scheduler=heft,prio --search-budget 3 --out x.csv
 says 2 'overwrite the input' --points points.csv --out points.csv
 says 2 'is no file' --vary past=1 --resume --out -
 says 2 'cannot read' --points none.csv --out x.csv

@@ -122,6 +122,7 @@ static bool stays(const dag *d, const dag_task *t) {
 }
 
 cost cost_of(const dag *d, uint32_t task) {
+  if (d->costs != NULL) return d->costs[task];
   const dag_task *t = &d->tasks[task];
   const dag_view *r = dag_reads(d, t);
   cost c = {.rate = tensor_dtype(d, &r[0])};
@@ -138,6 +139,12 @@ cost cost_of(const dag *d, uint32_t task) {
         load ? views_bytes(d, r + t->n_reads, t->n_writes) : views_bytes(d, r, t->n_reads);
   }
   return c;
+}
+
+void cost_keep(dag *d) {
+  cost *all = ARENA_NEW(d->mem, cost, d->n_tasks + 1);
+  for (uint32_t t = 0; t < d->n_tasks; t++) all[t] = cost_of(d, t);
+  d->costs = all;
 }
 
 /* What stays in SRAM from step to step. A scale tensor counts as what it is read with. */

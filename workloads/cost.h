@@ -26,6 +26,9 @@ typedef struct cost {
 
 cost cost_of(const dag *d, uint32_t task);
 
+/* For a DAG that is complete, and is run often: cost_of then looks them up. */
+void cost_keep(dag *d);
+
 /* Totals over a DAG, in the words of the report. */
 typedef struct cost_totals {
   uint64_t compute, load, store, move; /* tasks */

@@ -59,9 +59,15 @@ dag *dag_new(arena *a) {
   return d;
 }
 
+static void forget_kept(dag *d) {
+  d->rooms = NULL;
+  d->costs = NULL;
+}
+
 uint32_t dag_add_tensor(dag *d, const char *name, dag_space space, dag_role role, dtype dt,
                         uint32_t rank, const uint64_t *dim) {
   assert(rank >= 1 && rank <= DAG_RANK && d->n_tensors < UINT32_MAX - 1);
+  forget_kept(d);
   dag_tensor t = {.name = name,
                   .dim = {1, 1, 1, 1},
                   .rank = (uint8_t)rank,
@@ -110,6 +116,7 @@ static int by_id(const void *a, const void *b) {
 static uint32_t push_task(dag *d, const dag_task *t, const dag_view *reads, size_t n_reads,
                           const dag_view *writes, size_t n_writes) {
   assert(n_reads + n_writes <= DAG_MAX_OPERANDS && d->n_tasks < UINT32_MAX - 1);
+  forget_kept(d);
   dag_task task = *t;
   task.view0 = (uint32_t)d->n_views;
   task.n_reads = (uint8_t)n_reads;
@@ -175,20 +182,6 @@ uint32_t dag_add_task_deps(dag *d, const dag_task *t, const dag_view *reads, siz
   }
   d->tasks[id].n_deps = (uint32_t)n_deps;
   return id;
-}
-
-uint64_t dag_view_elements(const dag_view *v) {
-  uint64_t n = 1;
-  for (int i = 0; i < DAG_RANK; i++) n *= v->len[i];
-  return n;
-}
-
-uint64_t dag_view_bytes(const dag *d, const dag_view *v) {
-  return dtype_bytes((dtype)d->tensors[v->tensor].dtype, dag_view_elements(v));
-}
-
-uint64_t dag_tensor_bytes(const dag_tensor *t) {
-  return dtype_bytes((dtype)t->dtype, t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3]);
 }
 
 dag_succ dag_successors(const dag *d, arena *a) {

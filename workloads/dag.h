@@ -118,6 +118,9 @@ typedef struct dag {
   uint32_t *writer_head;
   struct dag_writer *writers;
   size_t cap_heads, n_writers, cap_writers;
+  /* what is found of the whole DAG and kept, so that it is found once; NULL: not kept */
+  uint32_t *rooms;    /* dag_keep_rooms (dag_room.h) */
+  struct cost *costs; /* cost_keep (cost.h) */
 } dag;
 
 dag *dag_new(arena *a);
@@ -147,9 +150,17 @@ uint32_t dag_add_task_deps(dag *d, const dag_task *t, const dag_view *reads, siz
                            size_t n_deps);
 
 /* Bytes of a tensor or view, by shape and dtype. */
-uint64_t dag_tensor_bytes(const dag_tensor *t);
-uint64_t dag_view_bytes(const dag *d, const dag_view *v);
-uint64_t dag_view_elements(const dag_view *v);
+static inline uint64_t dag_tensor_bytes(const dag_tensor *t) {
+  return dtype_bytes((dtype)t->dtype, t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3]);
+}
+static inline uint64_t dag_view_elements(const dag_view *v) {
+  uint64_t n = 1;
+  for (int i = 0; i < DAG_RANK; i++) n *= v->len[i];
+  return n;
+}
+static inline uint64_t dag_view_bytes(const dag *d, const dag_view *v) {
+  return dtype_bytes((dtype)d->tensors[v->tensor].dtype, dag_view_elements(v));
+}
 
 static inline const dag_view *dag_reads(const dag *d, const dag_task *t) {
   return d->views + t->view0;

@@ -157,8 +157,9 @@ static bool may_take_over(const dag *d, const touch *x, uint32_t from, uint32_t 
 }
 
 uint32_t *dag_rooms(const dag *d, arena *a) {
-  arena scratch = {0};
   uint32_t *over = ARENA_NEW(a, uint32_t, d->n_tensors);
+  if (d->rooms != NULL) return memcpy(over, d->rooms, d->n_tensors * sizeof *over);
+  arena scratch = {0};
   bool *given = ARENA_NEW(&scratch, bool, d->n_tensors);
   touch x = find_users(d, &scratch);
   past p = {.stamp = ARENA_NEW(&scratch, uint32_t, d->n_tasks + 1),
@@ -180,6 +181,10 @@ uint32_t *dag_rooms(const dag *d, arena *a) {
   }
   arena_free(&scratch);
   return over;
+}
+
+void dag_keep_rooms(dag *d) {
+  d->rooms = dag_rooms(d, d->mem);
 }
 
 uint32_t *dag_room_roots(const dag *d, arena *a) {

@@ -18,6 +18,9 @@
 #define DAG_NO_ROOM UINT32_MAX
 uint32_t *dag_rooms(const dag *d, arena *a);
 
+/* For a DAG that is complete: finds them now, so that dag_rooms only copies them. */
+void dag_keep_rooms(dag *d);
+
 /* By tensor: the first of those that share its room; itself where it shares none. */
 uint32_t *dag_room_roots(const dag *d, arena *a);
 

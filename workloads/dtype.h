@@ -23,8 +23,17 @@ typedef enum dtype {
 const char *dtype_name(dtype d);
 /* DT_COUNT where `name` is none. */
 dtype dtype_parse(const char *name);
-uint32_t dtype_bits(dtype d);
+static inline uint32_t dtype_bits(dtype d) {
+  static const unsigned char BITS[DT_COUNT] = {
+#define X(id, name, bits) [DT_##id] = bits,
+      DTYPES(X)
+#undef X
+  };
+  return BITS[d];
+}
 /* Bytes of n elements, rounded up to whole bytes. */
-uint64_t dtype_bytes(dtype d, uint64_t n);
+static inline uint64_t dtype_bytes(dtype d, uint64_t n) {
+  return (n * dtype_bits(d) + 7) / 8;
+}
 
 #endif

@@ -4,9 +4,8 @@
 
 static const struct {
   const char *name, *cls, *text;
-  op_kind kind;
 } TABLE[OP_COUNT] = {
-#define X(id, name, kind, cls, text) [OP_##id] = {name, cls, text, kind},
+#define X(id, name, kind, cls, text) [OP_##id] = {name, cls, text},
     OPS(X)
 #undef X
 };
@@ -21,10 +20,6 @@ const char *op_class(op o) {
 
 const char *op_text(op o) {
   return TABLE[o].text;
-}
-
-op_kind op_kind_of(op o) {
-  return TABLE[o].kind;
 }
 
 bool op_in_place(op o, unsigned read, unsigned n_reads, unsigned write) {

@@ -83,7 +83,14 @@ typedef enum op {
 const char *op_name(op o);
 const char *op_class(op o);
 const char *op_text(op o);
-op_kind op_kind_of(op o);
+static inline op_kind op_kind_of(op o) {
+  static const unsigned char KIND[OP_COUNT] = {
+#define X(id, name, kind, cls, text) [OP_##id] = kind,
+      OPS(X)
+#undef X
+  };
+  return (op_kind)KIND[o];
+}
 /* True where the op may write its result `write` over its operand `read` (of n_reads), element by element: it needs no element
  * of the operand after it has written that element's place. */
 bool op_in_place(op o, unsigned read, unsigned n_reads, unsigned write);

@@ -1,5 +1,6 @@
 #include "sim/base/arena.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,13 +29,15 @@ void *arena_alloc(arena *a, size_t n, size_t size) {
   bytes = (bytes + align - 1) / align * align;
   if ((size_t)(a->end - a->at) < bytes || a->at == NULL) {
     size_t want = bytes > FIRST_BLOCK ? bytes : FIRST_BLOCK;
-    arena_block *b = malloc(sizeof *b + want);
+    /* a large object gets a block of its own and leaves the current one in use; calloc need not
+     * touch what the system gives it as zeros */
+    bool alone = bytes > FIRST_BLOCK / 4 && a->head != NULL;
+    arena_block *b = alone ? calloc(1, sizeof *b + bytes) : malloc(sizeof *b + want);
     if (b == NULL) out_of_memory();
-    /* a large object gets a block of its own and leaves the current one in use */
-    if (bytes > FIRST_BLOCK / 4 && a->head != NULL) {
+    if (alone) {
       b->next = a->head->next;
       a->head->next = b;
-      return memset(b->data, 0, bytes);
+      return b->data;
     }
     b->next = a->head;
     a->head = b;

@@ -16,7 +16,8 @@
 
 #include "sim/policy/search.h"
 
-extern const policy policy_prio, policy_peft, policy_dmda, policy_eager, policy_heads, policy_lws;
+extern const policy policy_heft, policy_prio, policy_peft, policy_dmda, policy_eager, policy_heads,
+    policy_lws;
 
 static const double CLOSE = 5e-3, FAR = 2e-2;
 enum { MOST_TASKS = 1 << 16 };
@@ -74,7 +75,10 @@ static int look_at_others(search *s, pol_plan *spare, err *e) {
 /* The best of all plans, and steps from there. */
 static int look(const pol_input *in, pol_plan *plan, err *e) {
   arena scratch = {0};
-  search s = search_new(in, in->host, UINT64_MAX, plan->n_order, &scratch);
+  double bound_s = pol_lower_bound(in);
+  const pol_known *known = pol_knows(in, plan);
+  if (known != NULL && known->makespan_s <= bound_s * (1 + CLOSE)) return ERR_OK;
+  search s = search_new(in, in->host, UINT64_MAX, plan->n_order, bound_s, &scratch);
   s.quiet = true;
   s.rand = (pol_rand){0};
   search_from(&s, plan);
@@ -95,7 +99,7 @@ static int look(const pol_input *in, pol_plan *plan, err *e) {
 
 static int plan_heft(const pol_input *in, pol_plan *plan, arena *a, err *e) {
   (void)a;
-  plan_way(in, WAYS[0], plan);
+  if (!pol_known_plan(in, policy_heft.name, plan)) plan_way(in, WAYS[0], plan);
   if (in->host == NULL || plan->n_order == 0 || in->dag->n_tasks > MOST_TASKS) return ERR_OK;
   return look(in, plan, e);
 }

@@ -45,8 +45,11 @@ typedef struct dynamic_start {
 
 /* The policy's schedule, and the program order on its engines where it is a static one. */
 static int start_from(search *s, const policy *p, dynamic_start *best, err *e) {
-  const pol_host counting = {
-      .self = s, .makespan = count_plan, .record = count_record, .budget = s->budget};
+  const pol_host counting = {.self = s,
+                             .makespan = count_plan,
+                             .record = count_record,
+                             .budget = s->budget,
+                             .bound = s->host->bound};
   pol_input in = *s->in;
   pol_plan plan = {.order = s->tried.order, .engine = s->tried.engine, .n_order = s->n};
   in.host = &counting;
@@ -78,7 +81,8 @@ static int plan_search(const pol_input *in, pol_plan *plan, arena *a, err *e) {
   if (in->host == NULL) return policy_heft.plan(in, plan, a, e);
   if (plan->n_order == 0) return ERR_OK;
   arena scratch = {0};
-  search s = search_new(in, in->host, in->host->budget, plan->n_order, &scratch);
+  search s =
+      search_new(in, in->host, in->host->budget, plan->n_order, pol_lower_bound(in), &scratch);
   dynamic_start best = {NULL, INFINITY};
   if (start(&s, &best, e) == ERR_OK && s.best.makespan_s < INFINITY) {
     double start_s = fmin(s.best.makespan_s, best.makespan_s);

@@ -17,11 +17,17 @@ static search_state new_state(const search *s) {
                         ARENA_NEW(s->mem, uint32_t, n), ARENA_NEW(s->mem, pol_event, n), INFINITY};
 }
 
-static void copy_state(const search *s, search_state *to, const search_state *from) {
+/* But for what comes of it. */
+static void copy_plan(const search *s, search_state *to, const search_state *from) {
   size_t n = s->in->dag->n_tasks;
   memcpy(to->key, from->key, n * sizeof *to->key);
   memcpy(to->engine, from->engine, n * sizeof *to->engine);
   memcpy(to->order, from->order, n * sizeof *to->order);
+}
+
+static void copy_state(const search *s, search_state *to, const search_state *from) {
+  size_t n = s->in->dag->n_tasks;
+  copy_plan(s, to, from);
   memcpy(to->events, from->events, n * sizeof *to->events);
   to->makespan_s = from->makespan_s;
 }
@@ -49,15 +55,20 @@ static void make_units(search *s) {
     if (s->unit[t] != POL_NONE) s->member[s->first[s->unit[t] + 1]++] = t;
 }
 
-search search_new(const pol_input *in, const pol_host *host, uint64_t budget, size_t n, arena *a) {
-  search s = {.in = in, .host = host, .mem = a, .rand = {in->seed}, .n = n, .budget = budget};
+search search_new(const pol_input *in, const pol_host *host, uint64_t budget, size_t n,
+                  double bound_s, arena *a) {
+  search s = {.in = in,
+              .host = host,
+              .mem = a,
+              .rand = {in->seed},
+              .n = n,
+              .budget = budget,
+              .bound_s = bound_s};
   s.l = list_dag_new(in, a);
   make_units(&s);
   s.chain = ARENA_NEW(a, uint32_t, in->dag->n_tasks + 1);
   s.waits = ARENA_NEW(a, uint32_t, in->dag->n_tasks + 1);
   s.now = new_state(&s), s.best = new_state(&s), s.tried = new_state(&s);
-  bounds b = est_bounds(in->plat, in->dag, a);
-  s.bound_s = b.lower_s;
   return s;
 }
 
@@ -104,7 +115,7 @@ static bool settle(search *s) {
 
 static bool move(search *s, double left) {
   for (int i = 0; i < TRIES; i++) {
-    copy_state(s, &s->tried, &s->now);
+    copy_plan(s, &s->tried, &s->now);
     search_move(s, left);
     if (settle(s)) return true;
   }

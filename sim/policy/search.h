@@ -47,7 +47,8 @@ typedef struct search {
 } search;
 
 /* Lives in the arena; `n` compute tasks. Nothing is simulated yet: best.makespan_s is INFINITY. */
-search search_new(const pol_input *in, const pol_host *host, uint64_t budget, size_t n, arena *a);
+search search_new(const pol_input *in, const pol_host *host, uint64_t budget, size_t n,
+                  double bound_s, arena *a);
 
 /* Simulates a plan, and begins there if it is the best so far. */
 void search_from(search *s, const pol_plan *plan);

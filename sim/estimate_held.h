@@ -1,0 +1,39 @@
+/* estimate_held.h - what SRAM's capacity makes a whole DAG take. For the bounds of estimate.h
+ * alone.
+ *
+ * While a task runs, some rooms (buffers) are held in every schedule: those that it touches, and
+ * those that a task before it in every schedule has touched and a task after it will. Rooms whose
+ * users follow one another directly, few of them, are own rooms: their users' alone, of whom one
+ * runs at a time. Of a task with `own` bytes of these and `beside` bytes of the others, that are
+ * held while it runs, in capacity C, let
+ *   x = own / (C - beside)
+ * Then of tasks that run at the same time the x sum to no more than 1: all their own rooms, which
+ * are apart, and the union of what is held beside them, U >= beside of each, lie in C, so
+ *   sum of x <= sum of own / (C - U) <= 1
+ * So sum over tasks of x * seconds is a lower bound, and so it is with f(x) instead of x for every
+ * f that is at most 1 in sum wherever the x are (room_share in estimate_stages.h): tasks of which
+ * no two fit at once follow one another.
+ *
+ * And loads follow tasks: while a task runs with less than some size left beside its own rooms and
+ * what is held, no load of that size or more into an own room of others is under way. So what such
+ * tasks take by the above and what such loads take of a link, or of all channels, adds up. */
+#ifndef LS_ESTIMATE_HELD_H
+#define LS_ESTIMATE_HELD_H
+
+#include "sim/estimate_around.h"
+
+typedef struct held {
+  uint64_t *own_B, *beside_B; /* by task */
+} held;
+
+/* `root`: by tensor, the first of those that share its room (dag_room_roots). Cost: tasks and deps
+ * a few times, and a budget of as many again for rooms with users far apart: those beyond it count
+ * only for the tasks that touch them. */
+held held_find(const dag *d, const uint32_t *root, uint64_t capacity_B, arena *a);
+
+/* The largest of these bounds, the first with the least times before and after the tasks around it.
+ * For platforms with one SRAM; 0 for others. */
+double held_s(const platform *p, const dag *d, const double *best_s, const double *head_s,
+              const double *tail_s, const use *uses, size_t n_uses, const uint32_t *root);
+
+#endif
