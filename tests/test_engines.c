@@ -3,7 +3,7 @@
  *
  * The plan may be the same for twice the engines, and heft make something worse of it (Graham,
  * "Bounds on multiprocessing timing anomalies", 1969): 3 % are left to that. Pieces for 16 engines
- * without a choice of fewer take 60 % and more longer on these. */
+ * (the last: 8) without a choice of fewer take 60 % and more longer on these. */
 #include <check.h>
 #include <inttypes.h>
 #include <stdio.h>
