@@ -53,11 +53,11 @@ static uint64_t rows_B(const build *b, uint64_t n) {
 
 /* Many rows: chunks of intermediate columns such that the engines stream the fewest operands
  * through the MLP, of those that leave room for all that is there at a time: the normalised input
- * and down's sum, two chunks (unfused four: gate and up of each), and for every engine (or for as many
- * streams as the target says) two tiles, the one in work and the next. A tile is an engine's share of
- * a chunk's columns, or a part of it.
- * Operands a weight: gate and up read `rows` inputs for every column of a tile, down too, and reads
- * and writes as many sums for every chunk. False where not even narrow chunks fit. */
+ * and down's sum, two chunks (unfused four: gate and up of each), and for every engine (or for as
+ * many streams as the target says) two tiles, the one in work and the next. A tile is an engine's
+ * share of a chunk's columns, or a part of it. Operands a weight: gate and up read `rows` inputs
+ * for every column of a tile, down too, and reads and writes as many sums for every chunk. False
+ * where not even narrow chunks fit. */
 static bool plan_many(const build *b, chunks *c) {
   uint64_t S = wl_work_bytes(b->target), I = b->m->intermediate_size,
            act = dtype_bits(b->o->act_dtype);

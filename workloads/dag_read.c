@@ -147,9 +147,12 @@ static int read_workload(const reader *r, const json *obj) {
   const struct {
     const char *key;
     uint64_t hi, *v;
-  } NUMBER[] = {{"past", MAX_LENGTH, &x->past},    {"tokens", MAX_LENGTH, &x->tokens},
-                {"steps", MAX_COUNT, &x->steps},   {"batch", MAX_COUNT, &x->batch},
-                {"layers", MAX_COUNT, &x->layers}, {"sram_plan_B", MAX_BYTES, &x->sram_plan_B},
+  } NUMBER[] = {{"past", MAX_LENGTH, &x->past},
+                {"tokens", MAX_LENGTH, &x->tokens},
+                {"steps", MAX_COUNT, &x->steps},
+                {"batch", MAX_COUNT, &x->batch},
+                {"layers", MAX_COUNT, &x->layers},
+                {"sram_plan_B", MAX_BYTES, &x->sram_plan_B},
                 {"engines_plan", MAX_COUNT, &x->engines_plan}};
   for (size_t i = 0; i < sizeof NUMBER / sizeof NUMBER[0]; i++)
     if (json_opt_u64(&r->doc, obj, ctx, NUMBER[i].key, 0, NUMBER[i].hi, NUMBER[i].v, r->e))
