@@ -1,14 +1,9 @@
-#include "sim/design.h"
+#include "sim/design_try.h"
 
 #include <limits.h>
 #include <math.h>
 #include <string.h>
 
-#include "sim/estimate.h"
-#include "sim/evaluate.h"
-#include "sim/exec.h"
-#include "workloads/cost.h"
-#include "workloads/dag_room.h"
 #include "workloads/spill.h"
 
 enum {
@@ -19,299 +14,14 @@ enum {
   CHEAP_TASKS = 4096,
   MOST_TASKS = 1 << 19,
   PLAN_PATIENCE = 2,
-  FINALISTS = 3,
-  MOST_ABREAST = 4,
-  FEW_ROWS = 4,
-  PREFETCH = 2
+  MOST_ABREAST = 4
 };
-static const double NEAR = 1.01, GAIN = 0.999, FAR = 1.03;
-
-static bool few_rows(const wl_options *o) {
-  return o->batch * o->tokens <= FEW_ROWS && o->tile_B == 0;
-}
+static const double FAR = 1.03;
 
 static uint64_t step_down(uint64_t bytes, uint64_t steps) {
   uint64_t unit = 1;
   while (bytes / unit >= 2 * steps) unit *= 2;
   return bytes / unit * unit;
-}
-
-/* For how many engines, and with room for how many streams of tiles, it is cut. */
-typedef struct plan {
-  uint32_t engines, abreast;
-} plan;
-
-static bool same_plan(plan a, plan b) {
-  return a.engines == b.engines && a.abreast == b.abreast;
-}
-
-/* What is tried out. */
-typedef struct trial {
-  const model *m;
-  wl_options o;
-  wl_target t;
-  plan whole; /* as the platform is */
-  platform p;
-  plat_memory *sram;
-  uint64_t all_B; /* what there is */
-  bool enough; /* of few rows: the first candidate is one from which on larger tiles change nothing
-                */
-  uint64_t steps;            /* candidates an octave */
-  uint64_t first_B;          /* the first candidate */
-  const design_start *first; /* compiled for the whole platform, where that is done; or NULL */
-  pol_known *known;          /* what comes of that as it stands; NULL: nobody asks */
-  arena *mem;                /* of what is known */
-  size_t most;               /* effort at which the search ends */
-  double floor_s;            /* what the busiest resource takes of the largest tiles */
-} trial;
-
-typedef enum fate { RUNS, SAME, SLOW, TOO_LARGE, HOPELESS, RUNS_NOWHERE } fate;
-
-/* A candidate. */
-typedef struct candidate {
-  plan p;
-  uint64_t size_B, needs_B;
-  uint64_t peak_B, traffic_B;
-  double traffic_s; /* what its bytes take on the DRAM's route */
-  size_t tasks;
-  bool wasteless;
-  fate fate;
-  bool gain; /* it was worth it */
-  bool near; /* smaller tiles would not be */
-} candidate;
-
-/* A cut, and the room that it runs in. */
-typedef struct found {
-  plan p;
-  uint64_t size_B; /* 0: none */
-  uint64_t room_B;
-  double measure;
-} found;
-
-static bool same_found(const found *a, const found *b) {
-  return a->size_B == b->size_B && a->room_B == b->room_B && same_plan(a->p, b->p);
-}
-
-/* What has been found so far. */
-typedef struct search {
-  uint64_t best; /* 0: none yet */
-  plan p;
-  uint64_t plan_B;
-  uint64_t first_room_B; /* where the platform's own first candidate is fastest */
-  found top[FINALISTS];  /* the best of each plan, fastest first */
-  found by_rank;         /* the platform's own plan's best, under heft's plan by rank */
-  double measure; /* given tiles are to move the fewest bytes; chosen ones, to be the fastest */
-  bool near;      /* no other can be much faster */
-  bool tight;     /* nor one of the best's plan */
-  size_t effort;  /* tasks compiled and simulated */
-  candidate last; /* the latest that ran */
-} search;
-
-static void at_end(void *self, double t, uint32_t task, uint32_t resource) {
-  (void)task, (void)resource;
-  *(double *)self = t;
-}
-
-/* Nothing is moved twice: no spills, and no more loaded of a tensor than there is. */
-static bool is_wasteless(const dag *d, arena *a) {
-  uint64_t *loaded = ARENA_NEW(a, uint64_t, d->n_tensors + 1);
-  for (uint32_t i = 0; i < d->n_tasks; i++) {
-    const dag_task *t = &d->tasks[i];
-    if (t->op == OP_SPILL || t->op == OP_FILL) return false;
-    if (op_kind_of((op)t->op) != OP_LOAD || t->op == OP_LOAD_EMBED) continue;
-    for (uint32_t k = 0; k < t->n_reads; k++) {
-      const dag_view *v = &dag_reads(d, t)[k];
-      loaded[v->tensor] += dag_view_bytes(d, v);
-      if (loaded[v->tensor] > dag_tensor_bytes(&d->tensors[v->tensor])) return false;
-    }
-  }
-  return true;
-}
-
-/* What the search asks of a candidate, whatever the platform. Keeps what simulations ask. */
-static design_start describe(dag *d) {
-  arena scratch = {0};
-  dag_keep_rooms(d);
-  cost_keep(d);
-  cost_totals sum = cost_sum(d);
-  design_start x = {.dag = d,
-                    .peak_B = wl_peak_B(d),
-                    .traffic_B = sum.dram_read + sum.dram_write,
-                    .wasteless = is_wasteless(d, &scratch)};
-  arena_free(&scratch);
-  return x;
-}
-
-/* What the bytes take on the DRAM's route at least. */
-static double dram_s(const platform *p, uint64_t bytes) {
-  const plat_route *r = plat_find_route(p, plat_host_dram(p), plat_host_sram(p, 0));
-  return r == NULL ? 0 : (double)bytes / (p->dram.efficiency * r->bandwidth_Bps);
-}
-
-/* What all tasks together take of the engines, of the DMA channels or of a link. */
-static double areas_s(const trial *x, const dag *d, arena *a) {
-  bounds b = est_bounds(&x->p, d, a);
-  double most = fmax(b.engine_s, b.dma_s);
-  for (size_t l = 0; l < x->p.n_links; l++) most = fmax(most, b.link_s[l]);
-  return most;
-}
-
-/* No schedule takes less, in all the SRAM there is. */
-static double least_s(const trial *x, const dag *d, arena *a) {
-  x->sram[0].capacity_B = (double)x->all_B;
-  return est_bounds(&x->p, d, a).lower_s;
-}
-
-static bool would_run(const trial *x, const dag *d, const char *name, const pol_host *host,
-                      double *end_s, arena *a) {
-  err ignored = {0};
-  observer obs = {.self = end_s, .end = at_end};
-  machine_options opt = {.prefetch = PREFETCH, .host = host};
-  return exec_fluid(d, &x->p, pol_find(name), &opt, &obs, a, &ignored) == ERR_OK;
-}
-
-/* The same, planned and not simulated. */
-static bool would_be_let_in(const trial *x, const dag *d, arena *a) {
-  err ignored = {0};
-  machine_options opt = {.prefetch = PREFETCH};
-  machine *m;
-  return machine_new(&m, d, &x->p, pol_find("serial"), &opt, NULL, a, &ignored) == ERR_OK;
-}
-
-/* Among the best, one of each plan. */
-static void keep(search *s, const candidate *c, uint64_t room_B, double measure) {
-  found x = {c->p, c->size_B, room_B, measure};
-  size_t i = 0;
-  while (i + 1 < FINALISTS && s->top[i].size_B > 0 && !same_plan(s->top[i].p, c->p)) i++;
-  if (s->top[i].size_B > 0 && s->top[i].measure <= measure) return;
-  for (; i > 0 && s->top[i - 1].measure > measure; i--) s->top[i] = s->top[i - 1];
-  s->top[i] = x;
-}
-
-static void note(search *s, const candidate *c, uint64_t plan_B, double measure, bool *gain) {
-  if (s->best > 0 && measure >= s->measure) return;
-  *gain = *gain || s->best == 0 || measure < GAIN * s->measure;
-  s->best = c->size_B;
-  s->p = c->p;
-  s->plan_B = plan_B;
-  s->measure = measure;
-}
-
-/* The same of the platform's own plan, under heft's plan by rank. */
-static void note_whole(search *s, candidate *c, uint64_t room_B, double end_s) {
-  if (s->by_rank.size_B > 0 && end_s >= s->by_rank.measure) return;
-  c->gain = c->gain || s->by_rank.size_B == 0 || end_s < GAIN * s->by_rank.measure;
-  s->by_rank = (found){c->p, c->size_B, room_B, end_s};
-}
-
-/* In how much SRAM it is simulated next: what it needs, and more; of other plans than the
- * platform's own, the most of that first, and what it needs; where that is enough, all there is,
- * and what it needs. 0: no more. */
-static uint64_t room_of(const trial *x, const candidate *c, size_t i) {
-  static const double MORE[] = {1, 1.125, 1.25, 1.5, 2};
-  size_t n = sizeof MORE / sizeof MORE[0];
-  bool first = x->enough && c->size_B == x->first_B;
-  if (first && i == 0) return x->all_B;
-  if (first) return i == 1 ? c->needs_B : 0;
-  if (x->enough) return i == 0 ? c->needs_B : 0;
-  if (!same_plan(c->p, x->whole)) {
-    size_t most = n - 1;
-    while (most > 0 && MORE[most] * (double)c->needs_B > (double)x->all_B) most--;
-    if (i > (most > 0)) return 0;
-    n = most + 1;
-    i = most - i * most;
-  }
-  return i < n ? (uint64_t)(MORE[i] * (double)c->needs_B) : 0;
-}
-
-static void simulate(const trial *x, const dag *d, candidate *c, search *s) {
-  uint64_t room;
-  for (size_t i = 0; !c->near && (i == 0 || s->effort < x->most) && (room = room_of(x, c, i)) > 0;
-       i++) {
-    arena scratch = {0};
-    double end_s = INFINITY;
-    x->sram[0].capacity_B = (double)room;
-    if (room > x->all_B) break;
-    bool runs;
-    if (i == 0 && x->known != NULL && x->first != NULL && d == x->first->dag) {
-      runs = evaluate_policy(d, &x->p, pol_find("heft"), PREFETCH, x->known, x->mem);
-      if (runs) end_s = x->known->makespan_s;
-    } else {
-      runs = would_run(x, d, "heft", NULL, &end_s, &scratch);
-    }
-    if (runs && same_plan(c->p, x->whole)) note_whole(s, c, room, end_s);
-    double fit_s = INFINITY;
-    bool fit = x->o.split == WL_OP && !few_rows(&x->o);
-    if (fit && would_run(x, d, "fit", NULL, &fit_s, &scratch)) runs = true;
-    if (fit_s < end_s) end_s = fit_s;
-    if (i == 0) c->fate = runs ? RUNS : RUNS_NOWHERE;
-    s->effort += d->n_tasks;
-    if (runs) {
-      keep(s, c, room, end_s);
-      note(s, c, room, end_s, &c->gain);
-      s->near = c->wasteless && end_s <= NEAR * c->traffic_s;
-      c->near = s->near || (c->wasteless && end_s <= NEAR * areas_s(x, d, &scratch));
-      s->near |= c->near && end_s <= NEAR * x->floor_s;
-      if (s->measure == end_s) s->tight = c->near;
-    }
-    arena_free(&scratch);
-    if (!runs) break;
-  }
-}
-
-/* Cut alike: then less SRAM only has it wait. */
-static bool same_step(const candidate *a, const candidate *b) {
-  return a->tasks == b->tasks && a->peak_B == b->peak_B && a->traffic_B == b->traffic_B;
-}
-
-static plan plan_of(const trial *x) {
-  return (plan){x->t.engines, x->t.abreast};
-}
-
-/* Tries one more: one layer, compiled for that much, and simulated unless it needs more than there
- * is or its traffic alone takes longer than the best so far. */
-static candidate look(trial *x, uint64_t size_B, search *s) {
-  arena scratch = {0};
-  err ignored = {0};
-  bool first = size_B == x->first_B && same_plan(plan_of(x), x->whole);
-  candidate c = {.p = plan_of(x), .size_B = size_B, .fate = RUNS_NOWHERE};
-  bool given = x->o.tile_B > 0;
-  x->t.sram_B = size_B;
-  design_start now = {0};
-  if (first && x->first != NULL) {
-    now = *x->first;
-  } else if (wl_compile(x->m, &x->o, &x->t, &now.dag, &scratch, &ignored) == ERR_OK) {
-    now = describe(now.dag);
-  }
-  if (now.dag != NULL) {
-    const dag *d = now.dag;
-    c.peak_B = now.peak_B;
-    c.traffic_B = now.traffic_B;
-    c.tasks = d->n_tasks;
-    c.wasteless = now.wasteless;
-    s->effort += d->n_tasks;
-    c.needs_B = c.peak_B > size_B ? c.peak_B : size_B;
-    c.traffic_s = dram_s(&x->p, c.traffic_B);
-    x->sram[0].capacity_B = (double)c.needs_B;
-    if (c.needs_B > x->all_B) {
-      c.fate = TOO_LARGE;
-    } else if (same_step(&c, &s->last)) {
-      c.fate = SAME;
-    } else if (given && would_be_let_in(x, d, &scratch)) {
-      c.fate = RUNS;
-      note(s, &c, c.needs_B, (double)c.traffic_B, &c.gain);
-      s->near = c.wasteless;
-    } else if (!given && s->best > 0 && c.traffic_s >= s->measure) {
-      c.fate = HOPELESS;
-    } else if (!given && s->best > 0 && least_s(x, d, &scratch) >= s->measure) {
-      c.fate = SLOW;
-    } else if (!given) {
-      simulate(x, d, &c, s);
-    }
-  }
-  if (c.fate == RUNS) s->last = c;
-  arena_free(&scratch);
-  return c;
 }
 
 /* What runs at all, or runs fast, begins between two candidates: the finer steps there. */
@@ -346,25 +56,6 @@ static void take_plan(trial *x, plan p) {
   x->t.sram_B = x->all_B;
   x->first_B = first_candidate(x->m, &x->o, &x->t);
   x->enough = few_rows(&x->o) && enough_for_few(x->m, &x->o, &x->t) <= x->all_B;
-}
-
-/* How long a candidate takes under heft as a run has it, which simulates what it plans; INFINITY
- * where it must take longer than `best_s`. */
-static double looked_at_s(trial *x, plan p, uint64_t size_B, uint64_t room_B, double best_s) {
-  arena scratch = {0};
-  err ignored = {0};
-  dag *d;
-  double end_s = INFINITY;
-  pol_host host = evaluate_host(0);
-  take_plan(x, p);
-  x->t.sram_B = size_B;
-  x->sram[0].capacity_B = (double)room_B;
-  if (wl_compile(x->m, &x->o, &x->t, &d, &scratch, &ignored) ||
-      est_bounds(&x->p, d, &scratch).lower_s > best_s ||
-      !would_run(x, d, "heft", &host, &end_s, &scratch))
-    end_s = INFINITY;
-  arena_free(&scratch);
-  return end_s;
 }
 
 /* Candidates of one plan, from the first down, which may have been looked at. */
@@ -433,6 +124,10 @@ static void choose_abreast(trial *x, search *s) {
   }
 }
 
+static bool same_found(const found *a, const found *b) {
+  return a->size_B == b->size_B && a->room_B == b->room_B && same_plan(a->p, b->p);
+}
+
 /* What heft makes of the best when it looks, of the best by rank, and of the first, the largest. */
 static void choose_last(trial *x, search *s) {
   found one[FINALISTS + 2];
@@ -446,7 +141,9 @@ static void choose_last(trial *x, search *s) {
     for (size_t k = 0; k < i && !skip; k++)
       skip = same_found(&one[k], &one[i]) || (i < FINALISTS && one[k].measure == one[i].measure);
     if (skip) continue;
-    double end_s = looked_at_s(x, one[i].p, one[i].size_B, one[i].room_B, best_s);
+    take_plan(x, one[i].p);
+    x->t.sram_B = one[i].size_B;
+    double end_s = looked_at_s(x, one[i].room_B, best_s);
     bool first = same_plan(one[i].p, x->whole) && one[i].size_B == x->first_B;
     if (best.size_B > 0 && (first ? end_s > best_s : end_s >= best_s)) continue;
     best = one[i];

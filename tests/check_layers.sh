@@ -44,7 +44,7 @@ level() {
   sim/machine*.[ch] | sim/order*.[ch] | sim/sram*.[ch] | sim/exec*.[ch] | sim/timeline*.[ch] | sim/evaluate.[ch]) level=5 ;;
   sim/attribution*.[ch] | sim/report*.[ch] | sim/explain*.[ch] | sim/compare*.[ch]) level=6 ;;
   sim/schedule_file.[ch] | sim/sweep*.[ch]) level=6 ;;
-  sim/design.[ch]) level=6 ;;
+  sim/design*.[ch]) level=6 ;;
   sim/cli*.[ch] | sim/cmd.h | sim/cmd_*.[ch] | sim/main.c) level=7 ;;
   *) return 1 ;;
   esac

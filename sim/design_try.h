@@ -1,0 +1,101 @@
+/* design_try.h - the inside of design.h: candidates, tried one by one. design.c says which, and
+ * what becomes of the best. Nobody else includes this. */
+#ifndef LS_DESIGN_TRY_H
+#define LS_DESIGN_TRY_H
+
+#include "sim/design.h"
+#include "sim/platform.h"
+
+enum { FINALISTS = 3, FEW_ROWS = 4 };
+#define NEAR 1.01  /* times what it cannot be below: no other is much faster */
+#define GAIN 0.999 /* times the best so far: worth going on */
+
+static inline bool few_rows(const wl_options *o) {
+  return o->batch * o->tokens <= FEW_ROWS && o->tile_B == 0;
+}
+
+/* For how many engines, and with room for how many streams of tiles, it is cut. */
+typedef struct plan {
+  uint32_t engines, abreast;
+} plan;
+
+static inline bool same_plan(plan a, plan b) {
+  return a.engines == b.engines && a.abreast == b.abreast;
+}
+
+/* What is tried out. */
+typedef struct trial {
+  const model *m;
+  wl_options o;
+  wl_target t;
+  plan whole; /* as the platform is */
+  platform p;
+  plat_memory *sram;
+  uint64_t all_B; /* what there is */
+  bool enough; /* of few rows: the first candidate is one from which on larger tiles change nothing
+                */
+  uint64_t steps;            /* candidates an octave */
+  uint64_t first_B;          /* the first candidate */
+  const design_start *first; /* compiled for the whole platform, where that is done; or NULL */
+  pol_known *known;          /* what comes of that as it stands; NULL: nobody asks */
+  arena *mem;                /* of what is known */
+  size_t most;               /* effort at which the search ends */
+  double floor_s;            /* what the busiest resource takes of the largest tiles */
+} trial;
+
+typedef enum fate { RUNS, SAME, SLOW, TOO_LARGE, HOPELESS, RUNS_NOWHERE } fate;
+
+/* A candidate. */
+typedef struct candidate {
+  plan p;
+  uint64_t size_B, needs_B;
+  uint64_t peak_B, traffic_B;
+  double traffic_s; /* what its bytes take on the DRAM's route */
+  size_t tasks;
+  bool wasteless;
+  fate fate;
+  bool gain; /* it was worth it */
+  bool near; /* smaller tiles would not be */
+} candidate;
+
+/* A cut, and the room that it runs in. */
+typedef struct found {
+  plan p;
+  uint64_t size_B; /* 0: none */
+  uint64_t room_B;
+  double measure;
+} found;
+
+/* What has been found so far. */
+typedef struct search {
+  uint64_t best; /* 0: none yet */
+  plan p;
+  uint64_t plan_B;
+  uint64_t first_room_B; /* where the platform's own first candidate is fastest */
+  found top[FINALISTS];  /* the best of each plan, fastest first */
+  found by_rank;         /* the platform's own plan's best, under heft's plan by rank */
+  double measure; /* given tiles are to move the fewest bytes; chosen ones, to be the fastest */
+  bool near;      /* no other can be much faster */
+  bool tight;     /* nor one of the best's plan */
+  size_t effort;  /* tasks compiled and simulated */
+  candidate last; /* the latest that ran */
+} search;
+
+/* What the search asks of a candidate, whatever the platform. Keeps what simulations ask. */
+design_start describe(dag *d);
+
+/* What all tasks together take of the engines, of the DMA channels or of a link. */
+double areas_s(const trial *x, const dag *d, arena *a);
+
+/* How the next candidate is cut. */
+plan plan_of(const trial *x);
+
+/* Tries one more: one layer, compiled for that much, and simulated unless it needs more than there
+ * is or its traffic alone takes longer than the best so far. */
+candidate look(trial *x, uint64_t size_B, search *s);
+
+/* How long one layer, compiled as x->t says, takes in `room_B` under heft as a run has it, which
+ * simulates what it plans; INFINITY where it must take longer than `best_s`. */
+double looked_at_s(trial *x, uint64_t room_B, double best_s);
+
+#endif
