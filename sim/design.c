@@ -14,9 +14,9 @@ enum {
   CHEAP_TASKS = 4096,
   MOST_TASKS = 1 << 19,
   PLAN_PATIENCE = 2,
-  MOST_ABREAST = 4
+  MOST_TIMES = 4
 };
-static const double FAR = 1.03;
+static const double FAR = 1.15;
 
 static uint64_t step_down(uint64_t bytes, uint64_t steps) {
   uint64_t unit = 1;
@@ -52,7 +52,7 @@ static uint64_t first_candidate(const model *m, const wl_options *o, const wl_ta
 /* What is tried next is cut by this plan. */
 static void take_plan(trial *x, plan p) {
   x->t.engines = p.engines;
-  x->t.abreast = p.abreast;
+  x->t.tiles = p.tiles;
   x->t.sram_B = x->all_B;
   x->first_B = first_candidate(x->m, &x->o, &x->t);
   x->enough = few_rows(&x->o) && enough_for_few(x->m, &x->o, &x->t) <= x->all_B;
@@ -102,25 +102,31 @@ static bool try_plan(trial *x, plan p, search *s) {
 /* Fewer engines, those first whose tiles are large and few; then half as many more than the best,
  * or a quarter less. */
 static void choose_engines(trial *x, search *s) {
-  uint32_t abreast = x->whole.abreast;
+  uint32_t tiles = x->whole.tiles;
   x->most = s->effort + MOST_TASKS / 2;
-  for (uint32_t n = 1; n < x->whole.engines; n *= 2) try_plan(x, (plan){n, abreast}, s);
+  for (uint32_t n = 1; n < x->whole.engines; n *= 2) try_plan(x, (plan){n, tiles}, s);
   uint32_t best = s->p.engines;
-  if (best + best / 2 < x->whole.engines) try_plan(x, (plan){best + best / 2, abreast}, s);
-  if (best > 2) try_plan(x, (plan){best - best / 4, abreast}, s);
+  if (best + best / 2 < x->whole.engines) try_plan(x, (plan){best + best / 2, tiles}, s);
+  if (best > 2) try_plan(x, (plan){best - best / 4, tiles}, s);
 }
 
 /* Room for more tiles beside a chunk: of the best plan, of one for fewer engines, as larger tiles
- * need more of it, and of the platform's own. */
-static void choose_abreast(trial *x, search *s) {
+ * need more of it, and of the platform's own. First so many times what the rules leave, then one
+ * and two more than that. */
+static void choose_tiles(trial *x, search *s) {
   bool head = x->o.split >= WL_HEAD;
-  uint32_t best = s->p.engines, of[] = {best, head ? best / 2 : 1, x->whole.engines};
   if (few_rows(&x->o)) return;
-  x->most = s->effort + MOST_TASKS / 4;
-  for (size_t k = 0; k < sizeof of / sizeof *of; k++) {
-    int tries = of[k] == 0 || (k > 0 && of[k] == best) ? 0 : PLAN_PATIENCE;
-    for (uint32_t n = 2; n <= MOST_ABREAST && tries > 0; n++)
-      tries = try_plan(x, (plan){of[k], n * (head ? of[k] : 1)}, s) ? PLAN_PATIENCE : tries - 1;
+  for (int few = 0; few < 2; few++) {
+    uint32_t best = s->p.engines, of[] = {best, head ? best / 2 : 1, x->whole.engines};
+    x->most = s->effort + MOST_TASKS / 4;
+    for (size_t k = 0; k < sizeof of / sizeof *of; k++) {
+      uint32_t parts = head ? of[k] : 1;
+      int tries = of[k] == 0 || (k > 0 && of[k] == best) ? 0 : PLAN_PATIENCE;
+      for (uint32_t n = few ? 0 : 2; n <= (few ? 1 : MOST_TIMES) && tries > 0; n++) {
+        uint32_t tiles = few ? 2 * parts + n : 2 * n * parts - 1;
+        tries = try_plan(x, (plan){of[k], tiles}, s) ? PLAN_PATIENCE : tries - 1;
+      }
+    }
   }
 }
 
@@ -161,7 +167,7 @@ static double floor_s(trial *x, search *s) {
   err ignored = {0};
   dag *d;
   double least_s = 0;
-  take_plan(x, (plan){1, x->whole.abreast});
+  take_plan(x, (plan){1, x->whole.tiles});
   x->t.sram_B = x->first_B;
   if (wl_compile(x->m, &x->o, &x->t, &d, &scratch, &ignored) == ERR_OK) {
     least_s = areas_s(x, d, &scratch);
@@ -188,7 +194,7 @@ static search choose(trial *x) {
   x->most = s.effort + MOST_TASKS;
   if (!s.near && s.best > 0 && s.best != x->first_B) look(x, s.best, &s);
   if (!s.near) choose_size(x, &first, &s);
-  if (!s.near && !s.tight && !given) choose_abreast(x, &s);
+  if (!s.near && !s.tight && !given) choose_tiles(x, &s);
   take_plan(x, x->whole);
   bool other = s.best != x->first_B || !same_plan(s.p, x->whole);
   if (s.best > 0 && other && !s.near && !given) choose_last(x, &s);
@@ -214,7 +220,7 @@ static int compile_for(const model *m, const wl_options *o, const wl_target *t, 
                        uint64_t size_B, uint64_t plan_B, dag **d, arena *a, err *e) {
   wl_target planned = within(t, size_B);
   planned.engines = p.engines;
-  planned.abreast = p.abreast;
+  planned.tiles = p.tiles;
   if (wl_compile(m, o, &planned, d, a, e)) return e->status;
   uint64_t needs = wl_peak_B(*d);
   (*d)->workload.sram_plan_B = needs > plan_B ? needs : plan_B;
@@ -229,7 +235,7 @@ int design_first(const model *m, const wl_options *o, const wl_target *t, design
   if (!chooses(o, t)) return wl_compile(m, o, t, &first->dag, a, e);
   uint64_t c = first_candidate(m, o, t);
   bool all = few_rows(o) && enough_for_few(m, o, t) <= t->sram_B;
-  if (compile_for(m, o, t, (plan){t->engines, t->abreast}, c, all ? t->sram_B : c, &d, a, e))
+  if (compile_for(m, o, t, (plan){t->engines, t->tiles}, c, all ? t->sram_B : c, &d, a, e))
     return e->status;
   if (o->tile_B > 0 && d->workload.sram_plan_B <= t->sram_B) d->workload.sram_plan_B = 0;
   *first = describe(d);

@@ -41,13 +41,14 @@
  *                  engines of the plan are no parts: only pieces and attention's rows follow from
  *                  them. `engines_plan` says how many, in the DAG and in the report, where they are fewer
  *                  than there are; a run uses all of them.
- *   room for more  beside a long step's chunks (chunks.c): two, three and four times the tiles, of the
- *                  best plan, of one for half its engines (op: one), and of the platform's own.
+ *   room for more  beside a long step's chunks (chunks.c): two, three and four times the tiles, then one
+ *                  and two tiles more than the rules leave room for; of the best plan, of one for half
+ *                  its engines (op: one), and of the platform's own.
  *
  * Of long steps under op a candidate counts for what the program's order (fit) makes of it, where
  * that is better: whole ops wait for room, which heft's rank does not know of.
  *
- * At last, unless the first is the best, the best of up to three plans within 3 % of it, what heft by rank made
+ * At last, unless the first is the best, the best of up to six plans within 15 % of it, what heft by rank made
  * the best of the platform's own, and the first run once more under heft as runs have it, which
  * simulates what it plans.
  *

@@ -167,7 +167,7 @@ static bool same_step(const candidate *a, const candidate *b) {
 }
 
 plan plan_of(const trial *x) {
-  return (plan){x->t.engines, x->t.abreast};
+  return (plan){x->t.engines, x->t.tiles};
 }
 
 candidate look(trial *x, uint64_t size_B, search *s) {

@@ -6,7 +6,7 @@
 #include "sim/design.h"
 #include "sim/platform.h"
 
-enum { FINALISTS = 3, FEW_ROWS = 4 };
+enum { FINALISTS = 6, FEW_ROWS = 4 };
 #define NEAR 1.01  /* times what it cannot be below: no other is much faster */
 #define GAIN 0.999 /* times the best so far: worth going on */
 
@@ -14,13 +14,13 @@ static inline bool few_rows(const wl_options *o) {
   return o->batch * o->tokens <= FEW_ROWS && o->tile_B == 0;
 }
 
-/* For how many engines, and with room for how many streams of tiles, it is cut. */
+/* For how many engines, and with room for how many tiles (0: by rule), it is cut. */
 typedef struct plan {
-  uint32_t engines, abreast;
+  uint32_t engines, tiles;
 } plan;
 
 static inline bool same_plan(plan a, plan b) {
-  return a.engines == b.engines && a.abreast == b.abreast;
+  return a.engines == b.engines && a.tiles == b.tiles;
 }
 
 /* What is tried out. */

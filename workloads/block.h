@@ -127,7 +127,7 @@ typedef struct wl_options {
 /* What the compiler must know of the chip: how many parts, and how large a piece may be. */
 typedef struct wl_target {
   uint32_t engines; /* that it is cut for; may be fewer than there are */
-  uint32_t abreast; /* streams of tiles that a long step's chunks leave room for; 0: one a part */
+  uint32_t tiles;   /* of weights that a long step's chunks leave room for; 0: by rule (chunks.c) */
   uint64_t sram_B; /* that engines share, or that feeds their scratchpads */
   uint64_t most_B; /* what there is of that, which may be more: a task of a layer that needs more is
                     * refused at once; 0: it is left to the run */

@@ -53,11 +53,11 @@ static uint64_t rows_B(const build *b, uint64_t n) {
 
 /* Many rows: chunks of intermediate columns such that the engines stream the fewest operands
  * through the MLP, of those that leave room for all that is there at a time: the normalised input
- * and down's sum, two chunks (unfused four: gate and up of each), and for every engine (or for as
- * many streams as the target says) two tiles, the one in work and the next. A tile is an engine's
- * share of a chunk's columns, or a part of it. Operands a weight: gate and up read `rows` inputs
- * for every column of a tile, down too, and reads and writes as many sums for every chunk. False
- * where not even narrow chunks fit. */
+ * and down's sum, two chunks (unfused four: gate and up of each), and for every engine two tiles
+ * but for one of them, the one in work and the next; or as many tiles as the target says. A tile is
+ * an engine's share of a chunk's columns, or a part of it. Operands a weight: gate and up read
+ * `rows` inputs for every column of a tile, down too, and reads and writes as many sums for every
+ * chunk. False where not even narrow chunks fit. */
 static bool plan_many(const build *b, chunks *c) {
   uint64_t S = wl_work_bytes(b->target), I = b->m->intermediate_size,
            act = dtype_bits(b->o->act_dtype);
@@ -65,13 +65,13 @@ static bool plan_many(const build *b, chunks *c) {
   uint64_t usual = wl_piece_bytes(b->o, b->target), most = WL_MAX_PIECE_B;
   if (b->o->tile_B > 0 || b->target->pad_B > 0) most = usual; /* given, or what fits a scratchpad */
   uint64_t share = b->m->hidden_size / b->parts;
-  uint64_t streams = b->target->abreast > 0 ? b->target->abreast : b->parts;
+  uint64_t tiles = b->target->tiles > 0 ? b->target->tiles : 2 * b->parts - 1;
   double least = 0;
   for (uint64_t count = 1; fixed < S && I / count >= 32 * (uint64_t)b->parts; count++) {
     uint64_t cols = (I + count - 1) / count, n = (cols + b->parts - 1) / b->parts;
     uint64_t pieces = (rows_B(b, n) + most - 1) / most, wide = (n + pieces - 1) / pieces;
     uint64_t room = S - fixed, chunk = buffers * b->rows * cols * act / 8;
-    if (chunk + (2 * streams - 1) * rows_B(b, wide) > room) continue;
+    if (chunk + tiles * rows_B(b, wide) > room) continue;
     uint64_t piece_B = b->o->tile_B > 0 ? most : at_least(usual, rows_B(b, wide));
     uint64_t down = at_most(piece_B / dtype_bytes(b->o->weight_dtype, cols), at_least(share, 1));
     double streamed = 2.0 / (double)wide + 1.0 / (double)at_least(down, 1) + 2.0 / (double)cols;
