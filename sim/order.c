@@ -95,15 +95,11 @@ order order_make(const dag *d, const dag_succ *succ, const uint32_t *compute, si
 order_buffer *order_buffers(const dag *d, const order *o, arena *a) {
   order_buffer *b = ARENA_NEW(a, order_buffer, d->n_tensors);
   arena scratch = {0};
-  uint32_t *over = dag_rooms(d, &scratch);
+  const uint32_t *root = dag_room_roots(d, &scratch);
   for (size_t i = 0; i < d->n_tensors; i++) {
-    uint32_t room = (uint32_t)i;
-    while (over[room] != DAG_NO_ROOM) room = over[room];
-    for (uint32_t k = (uint32_t)i, next; over[k] != DAG_NO_ROOM; k = next)
-      next = over[k], over[k] = room; /* later walks are short */
-    b[i].room = room;
+    b[i].room = root[i];
     b[i].first = UNPLACED;
-    if (d->tensors[i].space == DAG_DRAM || room != i) continue;
+    if (d->tensors[i].space == DAG_DRAM || root[i] != i) continue;
     b[i].bytes = dag_tensor_bytes(&d->tensors[i]);
     b[i].sram = (uint32_t)d->tensors[i].space - DAG_SRAM;
   }

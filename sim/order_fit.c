@@ -17,7 +17,8 @@ typedef struct fitting {
   uint64_t *need_B; /* by sram: of the task that is looked at */
   bool *placed;     /* by task */
   uint32_t *left;   /* by task: deps that are not placed */
-  uint32_t *stack, *set, *mark; /* for walks; mark: by task, the walk that came by; by room, likewise */
+  uint32_t *stack, *set,
+      *mark; /* for walks; mark: by task, the walk that came by; by room, likewise */
   uint32_t *room_mark, walk;
   size_t n_set;
 } fitting;
@@ -115,13 +116,7 @@ static bool try_task(fitting *f, uint32_t t) {
 
 static void count_users(fitting *f, arena *scratch) {
   const dag *d = f->d;
-  uint32_t *over = dag_rooms(d, scratch);
-  for (uint32_t i = 0; i < d->n_tensors; i++) {
-    uint32_t r = i;
-    while (over[r] != DAG_NO_ROOM) r = over[r];
-    for (uint32_t k = i, next; over[k] != DAG_NO_ROOM; k = next) next = over[k], over[k] = r;
-    f->room[i] = r;
-  }
+  f->room = dag_room_roots(d, scratch);
   for (uint32_t t = 0; t < d->n_tasks; t++) {
     const dag_view *v = dag_reads(d, &d->tasks[t]);
     f->left[t] = d->tasks[t].n_deps;
@@ -133,7 +128,6 @@ static void count_users(fitting *f, arena *scratch) {
 bool order_fit(const dag *d, const dag_succ *succ, const platform *p, uint32_t *compute, size_t n) {
   arena scratch = {0};
   fitting f = {.d = d, .succ = succ, .plat = p};
-  f.room = ARENA_NEW(&scratch, uint32_t, d->n_tensors);
   f.users = ARENA_NEW(&scratch, uint32_t, d->n_tensors);
   f.taken = ARENA_NEW(&scratch, bool, d->n_tensors);
   f.room_mark = ARENA_NEW(&scratch, uint32_t, d->n_tensors);

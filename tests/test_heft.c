@@ -180,6 +180,47 @@ static double other_s(const char *name, const pol_input *in) {
   return evaluate_plan(NULL, in, &plan, NULL);
 }
 
+/* The program's order with SRAM's size planned, simulated. */
+static double with_room_s(const pol_input *in) {
+  list_dag l = list_dag_new(in, &mem);
+  uint32_t *order = ARENA_NEW(&mem, uint32_t, l.g.n), n = 0;
+  for (uint32_t t = 0; t < l.g.n; t++)
+    if (list_dag_is_compute(in, t)) order[n++] = t;
+  pol_plan plan = {.order = ARENA_NEW(&mem, uint32_t, n),
+                   .engine = ARENA_NEW(&mem, uint32_t, l.g.n),
+                   .n_order = n};
+  list_dag_with_room(&l, &mem);
+  list_dag_plan(&l, order, n, NULL, NULL, &plan);
+  return evaluate_plan(NULL, in, &plan, NULL);
+}
+
+/* A prefill by whole ops in SRAM that its tokens fill: the plan that knows SRAM's size is the best.
+ */
+START_TEST(heft__prefill_in_tight_sram__no_worse_than_with_room_planned) {
+  err e = {0};
+  model m;
+  platform p;
+  dag *d;
+  wl_options o = wl_defaults();
+  o.phase = "prefill";
+  o.past = 0;
+  o.tokens = 256;
+  o.split = WL_OP;
+  wl_target t = {.engines = 4, .sram_B = 1 << 20};
+  ck_assert_msg(model_load("llama-3.2-1b", &m, &mem, &e) == ERR_OK, "%s", e.msg);
+  ck_assert_msg(plat_load("npu4", &p, &mem, &e) == ERR_OK, "%s", e.msg);
+  ck_assert_msg(plat_set(&p, "sram.capacity=1MiB", &mem, &e) == ERR_OK, "%s", e.msg);
+  ck_assert_msg(plat_set(&p, "dram.bandwidth=819.2GBps", &mem, &e) == ERR_OK, "%s", e.msg);
+  ck_assert_msg(wl_compile(&m, &o, &t, &d, &mem, &e) == ERR_OK, "%s", e.msg);
+  pol_host host = evaluate_host(1);
+  pol_input in = input_of(d, &p, &host);
+  pol_plan plan = plan_of("heft", &in);
+  double is = evaluate_plan(NULL, &in, &plan, NULL), room_s = with_room_s(&in);
+  ck_assert_double_lt(room_s, INFINITY);
+  ck_assert_double_le(is, room_s * (1 + 1e-9));
+}
+END_TEST
+
 START_TEST(heft__simulated__no_worse_than_the_plans_of_others_or_close_to_the_bound) {
   platform p;
   dag *d = tight_dag((uint64_t)_i, &p);
@@ -290,6 +331,7 @@ int main(void) {
   tcase_add_test(c, list_dag_with_room__room_for_both__side_by_side);
   tcase_add_loop_test(c, heft__simulated__no_worse_than_the_plans_of_others_or_close_to_the_bound,
                       0, 12);
+  tcase_add_test(c, heft__prefill_in_tight_sram__no_worse_than_with_room_planned);
   tcase_add_test(c, heft__many_tasks__simulates_less);
   tcase_add_loop_test(c, heft__a_little_better_platform__is_hardly_slower, 0,
                       (int)(sizeof STEP / sizeof *STEP));
