@@ -43,8 +43,8 @@ typedef struct lane { /* what an actor does */
   double second_begin_s;
 } lane;
 
-/* One simulation: what the actors share. SimGrid gives its actors no argument but strings, so it is
- * found here; there is one simulation a process anyway. */
+/* A simulation: what the actors share. SimGrid gives its actors no argument but strings, so it is
+ * found here; there is one simulation at a time anyway. */
 static struct {
   machine *m;
   const platform *plat;
@@ -56,7 +56,9 @@ static struct {
   size_t n_streams;    /* quiet and real, of the main actors */
   size_t n_known;      /* quiet and apart: whose ends are known */
   double known_next_s; /* none of them begins or ends before it */
-  bool rehearses, used;
+  bool rehearses;
+  const platform *made; /* what SimGrid's platform was made of; NULL: there is none yet */
+  bool used, failed;    /* there was a simulation; one that did not end well */
 } sim;
 
 static void wake(uint32_t r) {
@@ -458,7 +460,7 @@ static int prepare(const platform *p, bool rehearses, err *e) {
   static arena forever;
   assert(sim.lane == NULL && "one platform a process");
   if (exec_load(p, e)) return e->status;
-  sim.plat = p;
+  sim.plat = sim.made = p;
   sim.rehearses = rehearses;
   find_hosts(p, &forever);
   sim.apart = find_apart(p, &forever);
@@ -476,11 +478,32 @@ int exec_simgrid_prepare(const platform *p, err *e) {
   return ERR_OK;
 }
 
+/* Do all actors wait for what begins a simulation, with nothing left over from the last one? */
+static bool at_rest(void) {
+  for (uint32_t r = 0; r < sim.n_lanes; r++) {
+    const lane *l = &sim.lane[r];
+    if (!l->idle || !sg_sem_would_block(l->sem) || l->stream[0].kind != NONE ||
+        l->stream[1].kind != NONE)
+      return false;
+    if (l->second != NULL &&
+        (!sg_sem_would_block(l->second) || !sg_sem_would_block(l->second_over)))
+      return false;
+  }
+  return sim.n_streams == 0 && sim.n_known == 0;
+}
+
+bool exec_simgrid_again(const platform *p) {
+  if (sim.made == NULL) return true;
+  if (!exec_simgrid_alike(sim.made, p)) return false;
+  return !sim.used || (!sim.failed && at_rest() && exec_can_rewind());
+}
+
 int exec_simgrid(const dag *d, const platform *p, const policy *pol, const machine_options *opt,
                  const observer *obs, arena *a, err *e) {
-  assert(!sim.used && "one simulation a process");
+  assert(exec_simgrid_again(p) && "one platform a process");
   if (machine_new(&sim.m, d, p, pol, opt, obs, a, e)) return e->status;
   if (sim.lane == NULL && prepare(p, false, e)) return e->status;
+  if (sim.used) exec_rewind();
   sim.used = true;
   assert(sim.n_lanes == machine_resources(sim.m));
   sim.plat = p;
@@ -492,5 +515,7 @@ int exec_simgrid(const dag *d, const platform *p, const policy *pol, const machi
   for (uint32_t r = 0; r < sim.n_lanes; r++)
     if (machine_job_of(sim.m, r) != NULL) wake(r);
   simgrid_run_until(FOREVER_S);
-  return machine_verdict(sim.m, e);
+  int status = machine_verdict(sim.m, e);
+  sim.failed = status != ERR_OK;
+  return status;
 }
