@@ -5,6 +5,7 @@
 
 #include "sim/jobs.h"
 #include "tests/fixture.h"
+#include "tests/policy_rig.h"
 #include "tests/suite.h"
 
 static arena mem;
@@ -153,22 +154,6 @@ START_TEST(exec_simgrid_again__many_in_a_process__records_of_fresh_ones) {
 }
 END_TEST
 
-static int plan_nothing(const pol_input *in, pol_plan *plan, arena *a, err *e) {
-  (void)in, (void)plan, (void)a, (void)e;
-  return ERR_OK;
-}
-static void *start_nothing(const pol_input *in, const pol_plan *plan, arena *a) {
-  (void)in, (void)plan, (void)a;
-  return NULL;
-}
-static void ready_nothing(void *state, uint32_t task) {
-  (void)state, (void)task;
-}
-static uint32_t pick_nothing(void *state, uint32_t engine) {
-  (void)state, (void)engine;
-  return OBS_NONE;
-}
-
 START_TEST(exec_simgrid_again__unlike_or_after_a_failure__no) {
   platform p = fx_platform(&CHIP, &mem), unlike = fx_platform(&CHIP, &mem);
   const dag *d = some_work(false);
@@ -178,9 +163,8 @@ START_TEST(exec_simgrid_again__unlike_or_after_a_failure__no) {
   (void)fx_run(FX_SIMGRID, d, &p, "heft", 2, true, &mem);
   ck_assert(exec_simgrid_again(&p));
   ck_assert(!exec_simgrid_again(&unlike));
-  policy idle = {"idle", "", plan_nothing, start_nothing, ready_nothing, pick_nothing, NULL};
   machine_options opt = {.prefetch = 2};
-  ck_assert_int_eq(exec_simgrid(d, &p, &idle, &opt, NULL, &mem, &e), ERR_INTERNAL);
+  ck_assert_int_eq(exec_simgrid(d, &p, &rig_idle, &opt, NULL, &mem, &e), ERR_INTERNAL);
   ck_assert(!exec_simgrid_again(&p));
 }
 END_TEST
