@@ -16,7 +16,7 @@ enum {
   PLAN_PATIENCE = 2,
   MOST_TIMES = 4
 };
-static const double FAR = 1.15;
+static const double FAR = 1.15, ROOM_GAIN = 0.98;
 
 static uint64_t step_down(uint64_t bytes, uint64_t steps) {
   uint64_t unit = 1;
@@ -178,6 +178,17 @@ static double floor_s(trial *x, search *s) {
   return least_s;
 }
 
+/* The next of eight even steps an octave, which may lie between two rooms that were tried. */
+static void choose_room(trial *x, search *s) {
+  uint64_t step_B = 1, room_B;
+  while (step_B <= s->plan_B / 16) step_B *= 2;
+  room_B = (s->plan_B / step_B + 1) * step_B;
+  if (room_B > x->all_B) return;
+  take_plan(x, s->p);
+  x->t.sram_B = s->best;
+  if (by_rank_s(x, room_B) < ROOM_GAIN * by_rank_s(x, s->plan_B)) s->plan_B = room_B;
+}
+
 /* The candidate to compile for; best 0: none runs. */
 static search choose(trial *x) {
   search s = {0};
@@ -198,6 +209,7 @@ static search choose(trial *x) {
   take_plan(x, x->whole);
   bool other = s.best != x->first_B || !same_plan(s.p, x->whole);
   if (s.best > 0 && other && !s.near && !given) choose_last(x, &s);
+  if (s.best > 0 && !s.near && !given && !few_rows(&x->o)) choose_room(x, &s);
   return s;
 }
 

@@ -50,7 +50,8 @@
  *
  * At last, unless the first is the best, the best of up to six plans within 15 % of it, what heft by rank made
  * the best of the platform's own, and the first run once more under heft as runs have it, which
- * simulates what it plans.
+ * simulates what it plans. And as room is tried in eighths of what a cut needs, which may leave out
+ * what there is, the next even step above what was found is tried, too, and taken if it saves 2 %.
  *
  * So a run of one layer takes no more than 1 % longer than in any smaller SRAM, if candidates more
  * than an octave apart do not change places; tests/test_memory.c holds it to that. Nor does it take

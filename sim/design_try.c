@@ -228,3 +228,15 @@ double looked_at_s(trial *x, uint64_t room_B, double best_s) {
   arena_free(&scratch);
   return end_s;
 }
+
+double by_rank_s(trial *x, uint64_t room_B) {
+  arena scratch = {0};
+  err ignored = {0};
+  dag *d;
+  pol_known k = {.makespan_s = INFINITY};
+  x->sram[0].capacity_B = (double)room_B;
+  if (wl_compile(x->m, &x->o, &x->t, &d, &scratch, &ignored) == ERR_OK)
+    evaluate_policy(d, &x->p, pol_find("heft"), PREFETCH, &k, &scratch);
+  arena_free(&scratch);
+  return k.makespan_s;
+}

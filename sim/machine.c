@@ -161,6 +161,17 @@ static void open_loads(machine *m, uint32_t e, uint32_t t) {
   m->resource[e].ahead_B += bytes;
 }
 
+/* What may be loaded ahead on an engine, in bytes: its buffers, and its part of those lent. */
+static uint64_t window_B(const machine *m) {
+  if (m->policy->pick != NULL || m->plat->n_srams > 1) return m->prefetch_B;
+  uint64_t n = m->plat->n_engines, loading = 0;
+  for (uint32_t e = 0; e < n; e++) loading += m->resource[e].scan < m->resource[e].n_queue;
+  if (loading == 0 || m->prefetch_B > UINT64_MAX / 2 / n) return m->prefetch_B;
+  uint64_t all_B = m->prefetch_B * n, half_B = (uint64_t)(m->plat->srams[0].capacity_B / 2);
+  uint64_t part_B = (all_B < half_B ? all_B : half_B) / loading;
+  return part_B > m->prefetch_B ? part_B : m->prefetch_B;
+}
+
 /* The prefetch rule of machine.h. */
 static void open_window(machine *m, uint32_t e) {
   m_resource *res = &m->resource[e];
@@ -172,13 +183,14 @@ static void open_window(machine *m, uint32_t e) {
     current = m->task[next].ahead_B;
   }
   uint64_t ahead_B = res->ahead_B - current;
-  if (m->prefetch == 0 || (ahead_B > 0 && ahead_B >= m->prefetch_B)) return; /* no load may go */
+  uint64_t window = window_B(m);
+  if (m->prefetch == 0 || (ahead_B > 0 && ahead_B >= window)) return; /* no load may go */
   for (; res->scan < res->n_queue; res->scan++) {
     uint32_t t = queue_at(res, res->scan);
     uint64_t bytes = closed_bytes(m, t);
     if (bytes == 0) continue;
     ahead_B = res->ahead_B - current;
-    if (ahead_B > 0 && ahead_B + bytes > m->prefetch_B) return;
+    if (ahead_B > 0 && ahead_B + bytes > window) return;
     open_loads(m, e, t);
   }
 }

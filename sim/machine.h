@@ -19,6 +19,9 @@
  * tiles' worth of bytes, N = --prefetch and a tile being the DAG's largest load of a task, with the
  * task's scales: N staging buffers an engine, which small loads (KV rows, norms) share. The first
  * task that has loads may have all of them, if they are more. A load counts until its task starts.
+ * In a static plan, with one SRAM, engines that have nothing more to load lend their buffers to the
+ * others, in equal parts, as long as all buffers together take no more than half of the SRAM: under
+ * op most engines stand by while few work through long chains of tiles.
  * N = 0: no load overlaps the engine's work. Moves are not held back: what they copy
  * was, unless it was computed.
  *

@@ -287,6 +287,30 @@ START_TEST(prefetch__next_task_needs_more_than_the_window__has_it_ahead) {
 }
 END_TEST
 
+/* Six tiles of 1 MB for one of two engines: the most that SRAM holds. */
+static double most_held_B(fx_backend b, uint64_t sram_B) {
+  platform p = fx_platform(&(fx_chip){.engines = 2, .speed = 2e8, .sram_B = sram_B}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t x = fx_load(d, 1000);
+  d->n_groups = 1;
+  for (int i = 0; i < 6; i++) fx_matmul(d, x, fx_weight(d, 1000, 1000), 1000, 1000, 0);
+  timeline *tl = fx_run(b, d, &p, "fit", 1, false, &mem);
+  ck_assert_uint_eq(tl->records[2].resource, tl->records[12].resource);
+  return (double)tl->high_water_B[0];
+}
+
+/* The engine that has nothing to load lends its buffer: two tiles ahead beside the one in work. */
+START_TEST(prefetch__idle_engine__lends_its_buffers) {
+  ck_assert_double_eq_tol(most_held_B((fx_backend)_i, 5000000), 3e6, 1e5);
+}
+END_TEST
+
+/* Two buffers of 1 MB are more than half of the SRAM: nothing is lent. */
+START_TEST(prefetch__idle_engine_and_tight_sram__lends_nothing) {
+  ck_assert_double_eq_tol(most_held_B((fx_backend)_i, 3900000), 2e6, 1e5);
+}
+END_TEST
+
 /* Room for one weight tile besides the small tensors: however deep the prefetch, the second load
  * waits for the first tile. */
 START_TEST(sram__room_for_one_tile__loads_wait_for_the_compute) {
@@ -532,6 +556,8 @@ int main(void) {
   tcase_add_loop_test(t, prefetch__2__only_the_last_compute_is_left_over, 0, n);
   tcase_add_loop_test(t, prefetch__a_task_of_two_loads__is_not_the_unit, 0, n);
   tcase_add_loop_test(t, prefetch__next_task_needs_more_than_the_window__has_it_ahead, 0, n);
+  tcase_add_loop_test(t, prefetch__idle_engine__lends_its_buffers, 0, n);
+  tcase_add_loop_test(t, prefetch__idle_engine_and_tight_sram__lends_nothing, 0, n);
   tcase_add_loop_test(t, sram__room_for_one_tile__loads_wait_for_the_compute, 0, n);
   tcase_add_loop_test(t, sram__room_that_the_running_task_gives_back__is_not_kept_free, 0, n);
   tcase_add_loop_test(t, sram__smallest_feasible__runs_and_one_byte_less_is_refused, 0, n);
