@@ -160,10 +160,13 @@ bounds est_bounds(const platform *p, const dag *d, arena *a) {
   b.critical_path_s = b.lower_s = find_uses(&w, best);
   const uint32_t *root = dag_room_roots(d, &w.mem);
   stages s = stages_find(d, best, &w.mem);
+  held h = {0};
+  if (held_bounds(p)) h = held_find(d, root, (uint64_t)p->srams[0].capacity_B, &w.mem);
   b.stages_s =
-      fmax(b.critical_path_s, stages_times(&s, p, d, best, root, w.uses, w.n_uses, head, tail));
+      fmax(b.critical_path_s, stages_times(&s, p, d, best, root, held_bounds(p) ? &h : NULL, w.uses,
+                                           w.n_uses, head, tail));
   make_around(&w, n, head, tail, around_s);
-  b.room_s = held_s(p, d, best, head, tail, w.uses, w.n_uses, root);
+  b.room_s = held_s(&h, p, d, best, head, tail, w.uses, w.n_uses);
   b.engine_s = w.area_s[ENGINES];
   b.dma_s = w.area_s[CHANNELS];
   b.engine_around_s = fmax(b.engine_s, around_s[ENGINES]); /* but for rounding, it is no less */

@@ -15,10 +15,9 @@ enum {
 typedef struct finder {
   const dag *d;
   const uint32_t *root;
-  uint64_t *first; /* by room: its users are user[first[r] .. first[r + 1] - 1], in id order */
+  uint64_t *first; /* as in held */
   uint32_t *user;
-  uint64_t *bytes;      /* by room; 0: none */
-  bool *own;            /* by room */
+  uint64_t *bytes;
   bool *after, *before; /* by task: one that touches the present room, or depends on such a one; or
                            is one, or one that such a one depends on */
 } finder;
@@ -66,8 +65,25 @@ static bool is_own(const finder *f, uint32_t room) {
   return true;
 }
 
+/* A load fills it for few others, which may be at it side by side. */
+static bool is_fed(const finder *f, uint32_t room) {
+  uint64_t lo = f->first[room], hi = f->first[room + 1];
+  if (hi - lo > MOST_OWNERS || op_kind_of((op)f->d->tasks[f->user[lo]].op) != OP_LOAD) return false;
+  for (uint64_t i = lo + 1; i < hi; i++)
+    if (!depends(f->d, f->user[i], f->user[lo])) return false;
+  return true;
+}
+
+static void add_users(const finder *f, uint32_t room, held *h) {
+  for (uint64_t i = f->first[room]; i < f->first[room + 1]; i++) {
+    uint32_t t = f->user[i];
+    (h->kind[room] == HELD_OWN ? h->own_B : h->beside_B)[t] += f->bytes[room];
+    if (h->kind[room] == HELD_FED) h->fed_B[t] += f->bytes[room];
+  }
+}
+
 /* Counts the room for the tasks between its users, too. */
-static void follow(finder *f, uint32_t room, uint64_t *beside_B) {
+static void follow(finder *f, uint32_t room, held *h) {
   const dag *d = f->d;
   uint32_t lo = f->user[f->first[room]], hi = f->user[f->first[room + 1] - 1];
   for (uint64_t i = f->first[room]; i < f->first[room + 1]; i++)
@@ -81,7 +97,9 @@ static void follow(finder *f, uint32_t room, uint64_t *beside_B) {
     const uint32_t *deps = dag_deps(d, &d->tasks[t]);
     for (uint32_t i = 0; i < d->tasks[t].n_deps && f->before[t]; i++)
       if (deps[i] >= lo) f->before[deps[i]] = true;
-    if (f->after[t] && f->before[t]) beside_B[t] += f->bytes[room];
+    if (!f->after[t] || !f->before[t]) continue;
+    h->beside_B[t] += f->bytes[room];
+    if (h->kind[room] == HELD_FED) h->fed_B[t] += f->bytes[room];
   }
   for (uint32_t t = lo; t <= hi; t++) f->after[t] = f->before[t] = false;
 }
@@ -103,24 +121,28 @@ static int largest_first(const void *a, const void *b) {
 
 held held_find(const dag *d, const uint32_t *root, uint64_t capacity_B, arena *a) {
   held h = {.own_B = ARENA_NEW(a, uint64_t, d->n_tasks + 1),
-            .beside_B = ARENA_NEW(a, uint64_t, d->n_tasks + 1)};
+            .beside_B = ARENA_NEW(a, uint64_t, d->n_tasks + 1),
+            .fed_B = ARENA_NEW(a, uint64_t, d->n_tasks + 1),
+            .bytes = ARENA_NEW(a, uint64_t, d->n_tensors + 1),
+            .kind = ARENA_NEW(a, uint8_t, d->n_tensors + 1)};
   arena scratch = {0};
-  finder f = {.d = d, .root = root, .bytes = ARENA_NEW(&scratch, uint64_t, d->n_tensors + 1)};
+  finder f = {.d = d, .root = root, .bytes = h.bytes};
   sized *list = ARENA_NEW(&scratch, sized, d->n_tensors + 1);
   size_t n = 0;
-  find_users(&f, &scratch);
+  find_users(&f, a);
+  h.first = f.first;
+  h.user = f.user;
   f.after = ARENA_NEW(&scratch, bool, d->n_tasks + 1);
   f.before = ARENA_NEW(&scratch, bool, d->n_tasks + 1);
   for (uint32_t r = 0; r < d->n_tensors; r++) {
     uint64_t lo = f.first[r], hi = f.first[r + 1];
     if (lo == hi) continue;
     f.bytes[r] = dag_tensor_bytes(&d->tensors[r]);
-    bool own = is_own(&f, r);
-    if (!own && hi - lo > 1 && f.bytes[r] >= capacity_B / LEAST_PART) {
+    h.kind[r] = is_own(&f, r) ? HELD_OWN : is_fed(&f, r) ? HELD_FED : HELD_BESIDE;
+    if (h.kind[r] == HELD_OWN || hi - lo < 2 || f.bytes[r] < capacity_B / LEAST_PART)
+      add_users(&f, r, &h);
+    else
       list[n++] = (sized){f.bytes[r], r};
-      continue;
-    }
-    for (uint64_t i = lo; i < hi; i++) (own ? h.own_B : h.beside_B)[f.user[i]] += f.bytes[r];
   }
   qsort(list, n, sizeof *list, largest_first);
   uint64_t left = BUDGET * (d->n_deps + d->n_tasks);
@@ -130,9 +152,9 @@ held held_find(const dag *d, const uint32_t *root, uint64_t capacity_B, arena *a
              looks = deps_between(d, f.user[lo], f.user[hi - 1]);
     if (looks <= left) {
       left -= looks;
-      follow(&f, r, h.beside_B);
+      follow(&f, r, &h);
     } else {
-      for (uint64_t k = lo; k < hi; k++) h.beside_B[f.user[k]] += f.bytes[r];
+      add_users(&f, r, &h);
     }
   }
   arena_free(&scratch);
@@ -220,21 +242,24 @@ static double loads_s(const dag *d, const held *h, uint64_t size_B, const use *u
   return most;
 }
 
-double held_s(const platform *p, const dag *d, const double *best_s, const double *head_s,
-              const double *tail_s, const use *uses, size_t n_uses, const uint32_t *root) {
-  if (p->n_srams != 1 || !(p->srams[0].capacity_B < ROOM_MOST_B)) return 0;
+bool held_bounds(const platform *p) {
+  return p->n_srams == 1 && p->srams[0].capacity_B < ROOM_MOST_B;
+}
+
+double held_s(const held *h, const platform *p, const dag *d, const double *best_s,
+              const double *head_s, const double *tail_s, const use *uses, size_t n_uses) {
+  if (!held_bounds(p)) return 0;
   arena scratch = {0};
   uint64_t capacity_B = (uint64_t)p->srams[0].capacity_B, best;
-  held h = held_find(d, root, capacity_B, &scratch);
-  double most = own_s(d, &h, capacity_B, best_s, &best);
-  most = fmax(most, around_s(d, &h, capacity_B, best, best_s, head_s, tail_s, &scratch));
+  double most = own_s(d, h, capacity_B, best_s, &best);
+  most = fmax(most, around_s(d, h, capacity_B, best, best_s, head_s, tail_s, &scratch));
   uint64_t *size_B = ARENA_NEW(&scratch, uint64_t, d->n_tasks + 1);
-  size_t n_shared = LINKS + p->n_links, n = load_sizes(d, &h, size_B);
+  size_t n_shared = LINKS + p->n_links, n = load_sizes(d, h, size_B);
   double *sum_s = ARENA_NEW(&scratch, double, n_shared),
          *group_s = ARENA_NEW(&scratch, double, d->n_groups + 1);
   for (size_t i = 0; i < n; i++) {
-    double s = full_s(d, &h, capacity_B, size_B[i], best_s, p->n_engines, group_s);
-    if (s > 0) most = fmax(most, s + loads_s(d, &h, size_B[i], uses, n_uses, sum_s, n_shared));
+    double s = full_s(d, h, capacity_B, size_B[i], best_s, p->n_engines, group_s);
+    if (s > 0) most = fmax(most, s + loads_s(d, h, size_B[i], uses, n_uses, sum_s, n_shared));
   }
   arena_free(&scratch);
   return most;

@@ -22,8 +22,15 @@
 
 #include "sim/estimate_around.h"
 
+typedef enum held_kind { HELD_NONE, HELD_OWN, HELD_FED, HELD_BESIDE } held_kind;
+
 typedef struct held {
   uint64_t *own_B, *beside_B; /* by task */
+  uint64_t *fed_B;            /* by task: of beside_B, what is fed rooms */
+  uint64_t *bytes;            /* by room, as the next two */
+  uint8_t *kind;              /* held_kind */
+  uint64_t *first;            /* its users are user[first[r] .. first[r + 1] - 1], in id order */
+  uint32_t *user;
 } held;
 
 /* `root`: by tensor, the first of those that share its room (dag_room_roots). Cost: tasks and deps
@@ -31,9 +38,12 @@ typedef struct held {
  * only for the tasks that touch them. */
 held held_find(const dag *d, const uint32_t *root, uint64_t capacity_B, arena *a);
 
-/* The largest of these bounds, the first with the least times before and after the tasks around it.
- * For platforms with one SRAM; 0 for others. */
-double held_s(const platform *p, const dag *d, const double *best_s, const double *head_s,
-              const double *tail_s, const use *uses, size_t n_uses, const uint32_t *root);
+/* These bounds are for platforms with one SRAM. */
+bool held_bounds(const platform *p);
+
+/* The largest of these bounds, the first with the least times before and after the tasks around it;
+ * 0 where held_bounds is false. */
+double held_s(const held *h, const platform *p, const dag *d, const double *best_s,
+              const double *head_s, const double *tail_s, const use *uses, size_t n_uses);
 
 #endif

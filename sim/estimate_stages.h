@@ -15,6 +15,8 @@
 
 #include "sim/estimate_around.h"
 
+struct held; /* estimate_held.h */
+
 #define STAGE_NONE UINT32_MAX
 
 typedef struct stages {
@@ -58,10 +60,12 @@ double room_share(uint64_t bytes, uint64_t capacity, uint64_t k);
  * time, without what may have been loaded before the first of them: what SRAM has room for beside
  * what it holds then.
  *
+ * `h`: as held_find finds it; NULL where held_bounds is false.
+ *
  * Fills, by task, the least time before its start and after its end (heads and tails); returns the
  * least time of all. */
 double stages_times(const stages *s, const platform *p, const dag *d, const double *best_s,
-                    const uint32_t *root, const use *uses, size_t n_uses, double *head_s,
-                    double *tail_s);
+                    const uint32_t *root, const struct held *h, const use *uses, size_t n_uses,
+                    double *head_s, double *tail_s);
 
 #endif

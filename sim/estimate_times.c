@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "sim/estimate_groups.h"
-#include "sim/estimate_stages.h"
+#include "sim/estimate_phases.h"
 
 /* When stages begin and end. */
 
@@ -256,14 +256,15 @@ static void find_tails(walk *w, double *tail_s) {
 }
 
 double stages_times(const stages *s, const platform *p, const dag *d, const double *best_s,
-                    const uint32_t *root, const use *uses, size_t n_uses, double *head_s,
-                    double *tail_s) {
+                    const uint32_t *root, const held *h, const use *uses, size_t n_uses,
+                    double *head_s, double *tail_s) {
   arena scratch = {0};
   walk w = {.s = s, .p = p, .d = d, .best_s = best_s, .uses = uses, .mem = &scratch};
   w.n_shared = LINKS + p->n_links;
   w.n_resources = w.n_shared + d->n_groups;
   w.sum = ARENA_NEW(&scratch, sums, w.n_shared);
   w.room = stages_room(s, p, d, best_s, root, &scratch);
+  if (h != NULL) phases_raise(h, s, p, d, best_s, root, &w.room);
   w.succ = dag_successors(d, &scratch);
   w.items = ARENA_NEW(&scratch, groups_item, d->n_tasks + 1);
   sort_uses(&w, n_uses);

@@ -94,7 +94,7 @@ START_TEST(est_bounds__two_srams__no_bound_by_room) {
   plat_memory two[] = {p.srams[0], p.srams[0]};
   p.srams = two;
   p.n_srams = 2;
-  double zero = held_s(&p, d, NULL, NULL, NULL, NULL, 0, dag_room_roots(d, &mem));
+  double zero = held_s(NULL, &p, d, NULL, NULL, NULL, NULL, 0);
   SAME(zero, 0);
 }
 END_TEST
