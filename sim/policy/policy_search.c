@@ -15,7 +15,8 @@ extern const policy policy_heft;
 /* The temperature at the first evaluation, as a share of the makespan. */
 static const double HOT = 1e-4;
 
-/* What a start that simulates by itself is lent: counts, and leaves one for the start itself. */
+/* What a start that simulates by itself is lent: counts, and leaves one for the start itself. It
+ * shall be brief, as the steps that it could take are taken here, from the best start. */
 static double count_plan(void *self, const pol_input *in, const pol_plan *plan, pol_event *events) {
   search *s = self;
   if (s->done + 1 >= s->budget) return INFINITY;
@@ -49,6 +50,7 @@ static int start_from(search *s, const policy *p, dynamic_start *best, err *e) {
                              .makespan = count_plan,
                              .record = count_record,
                              .budget = s->budget,
+                             .in_short = true,
                              .bound = s->host->bound};
   pol_input in = *s->in;
   pol_plan plan = {.order = s->tried.order, .engine = s->tried.engine, .n_order = s->n};
