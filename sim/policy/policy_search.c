@@ -1,6 +1,7 @@
 /* search: makes a schedule better, as far as --search-budget goes. It starts from the best of what
  * the other policies do (the dynamic ones as they happen, as plans) and of the program order on
- * their engines, heft first, and goes on from there by simulated annealing (search.h). Each
+ * their engines, heft first (in short: a heft of its own may look on for longer than a small budget
+ * allows), and goes on from there by simulated annealing (search.h). Each
  * evaluation is a simulation, also those that another policy asks for; without a host it is heft.
  * It stops at the lower bound, where nothing is left to win. The result is never worse than the
  * best start: where a dynamic policy is, as it happens, still better than all plans, that is it. */
