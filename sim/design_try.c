@@ -220,6 +220,7 @@ double looked_at_s(trial *x, uint64_t room_B, double best_s) {
   dag *d;
   double end_s = INFINITY;
   pol_host host = evaluate_host(0);
+  host.in_short = true;
   x->sram[0].capacity_B = (double)room_B;
   if (wl_compile(x->m, &x->o, &x->t, &d, &scratch, &ignored) ||
       est_bounds(&x->p, d, &scratch).lower_s > best_s ||

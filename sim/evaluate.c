@@ -70,7 +70,8 @@ double evaluate_record(void *self, const pol_input *in, const policy *p, pol_pla
   arena scratch = {0};
   pol_schedule s = {0};
   pol_recorder r = {.p = p, .out = &s, .mem = &scratch};
-  machine_options opt = {.prefetch = in->prefetch, .seed = in->seed, .recorder = &r};
+  machine_options opt = {
+      .prefetch = in->prefetch, .seed = in->seed, .given = in->given, .recorder = &r};
   double makespan_s = simulate(in, pol_recording_of(p), &opt, NULL, &scratch);
   if (makespan_s < INFINITY) {
     memcpy(plan->order, s.order, s.n_order * sizeof *s.order);

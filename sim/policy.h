@@ -69,6 +69,7 @@ typedef struct pol_host {
   /* Runs the policy and turns what happened into a plan with an engine for every task; its makespan, or INFINITY. */
   double (*record)(void *self, const pol_input *in, const policy *p, pol_plan *plan);
   uint64_t budget; /* calls of either that `search` may make */
+  bool in_short;   /* one of many cuts that are compared: a policy that looks on while that helps shall not */
   const pol_known *known;    /* saves a policy its plan, and `makespan` a simulation; or NULL */
   pol_bound bound;           /* saves a policy est_bounds */
   void (*progress)(void *self, uint64_t done, uint64_t budget, double best_s);
@@ -111,6 +112,9 @@ struct policy {
 /* Replays in->given: a static one as its plan, a dynamic one (whose engines take their tasks in the given order, each as soon as
  * it is ready) to the same events, on the same DAG and platform. Not in the registry. */
 const policy *pol_replay_of(const pol_schedule *s);
+
+/* in->given as a dynamic policy: its engines, and of its order what comes first of what is ready. Not in the registry. */
+extern const policy policy_placed;
 
 /* Runs as `p` does and writes down what happens. Lives as long as `a`. `in->recorder` must be the recorder when its policy runs. */
 typedef struct pol_recorder {

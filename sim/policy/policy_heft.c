@@ -9,9 +9,11 @@
  * CLOSE of the lower bound, others are simulated, too, until one is: the same placement in the
  * program's order, which suits SRAM; waits for loads filled (list_dag_fill); the program's order
  * with SRAM's size in the plan (list_dag_with_room); and while none is within FAR of it, what other
- * policies do. The best is taken, and a few steps further (search.h);
- * --seed has no part in them. What that costs is limited in simulated tasks, so that it is the same
- * everywhere; of a DAG with more than MOST_TASKS, the plan by rank is taken unseen. */
+ * policies do. The best is taken, and a few steps further (search.h); where it is still not within
+ * VERY_FAR, and this is the run and not one of many cuts that are compared, many more steps, until
+ * they gain less than 0.1 % for a while. --seed has no part in them. What that costs is limited in
+ * simulated tasks, so that it is the same everywhere; of a DAG with more than MOST_TASKS, the plan
+ * by rank is taken unseen. */
 #include <math.h>
 
 #include "sim/policy/search.h"
@@ -19,9 +21,10 @@
 extern const policy policy_heft, policy_prio, policy_peft, policy_dmda, policy_eager, policy_heads,
     policy_lws;
 
-static const double CLOSE = 5e-3, FAR = 2e-2;
+static const double CLOSE = 5e-3, FAR = 2e-2, VERY_FAR = 5e-2;
 enum { MOST_TASKS = 1 << 16 };
-enum { PLANS = 1 << 18, STEPS = 1 << 13 }; /* tasks simulated for plans, and for steps */
+/* Tasks simulated for plans, for steps, for more of them, and for those that gain nothing. */
+enum { PLANS = 1 << 18, STEPS = 1 << 13, MORE_STEPS = 1 << 19, PATIENCE = 1 << 17 };
 
 typedef struct way {
   bool by_rank, fill, room;
@@ -72,6 +75,17 @@ static int look_at_others(search *s, pol_plan *spare, err *e) {
   return ERR_OK;
 }
 
+/* A few steps, and many more, as long as they help, where the best is still far from the bound. */
+static void take_steps(search *s) {
+  uint64_t n_tasks = s->in->dag->n_tasks;
+  s->budget = s->done + STEPS / n_tasks;
+  search_anneal(s, 0, CLOSE);
+  if (s->host->in_short || search_close(s, VERY_FAR)) return;
+  s->budget = s->done + MORE_STEPS / n_tasks;
+  s->patience = PATIENCE / n_tasks + 1;
+  search_anneal(s, 0, CLOSE);
+}
+
 /* The best of all plans, and steps from there. */
 static int look(const pol_input *in, pol_plan *plan, err *e) {
   arena scratch = {0};
@@ -87,8 +101,7 @@ static int look(const pol_input *in, pol_plan *plan, err *e) {
     search_from(&s, plan);
   }
   int status = look_at_others(&s, plan, e);
-  s.budget = s.done + STEPS / in->dag->n_tasks;
-  if (status == ERR_OK) search_anneal(&s, 0, CLOSE);
+  if (status == ERR_OK) take_steps(&s);
   if (s.best.makespan_s < INFINITY)
     search_result(&s, plan);
   else

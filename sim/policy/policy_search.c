@@ -1,6 +1,7 @@
 /* search: makes a schedule better, as far as --search-budget goes. It starts from the best of what
  * the other policies do (the dynamic ones as they happen, as plans) and of the program order on
- * their engines, heft first, and goes on from there by simulated annealing (search.h). Each
+ * their engines, heft first (in short: a heft of its own may look on for longer than a small budget
+ * allows), and goes on from there by simulated annealing (search.h). Each
  * evaluation is a simulation, also those that another policy asks for; without a host it is heft.
  * It stops at the lower bound, where nothing is left to win. The result is never worse than the
  * best start: where a dynamic policy is, as it happens, still better than all plans, that is it. */
@@ -15,7 +16,8 @@ extern const policy policy_heft;
 /* The temperature at the first evaluation, as a share of the makespan. */
 static const double HOT = 1e-4;
 
-/* What a start that simulates by itself is lent: counts, and leaves one for the start itself. */
+/* What a start that simulates by itself is lent: counts, and leaves one for the start itself. It
+ * shall be brief, as the steps that it could take are taken here, from the best start. */
 static double count_plan(void *self, const pol_input *in, const pol_plan *plan, pol_event *events) {
   search *s = self;
   if (s->done + 1 >= s->budget) return INFINITY;
@@ -49,6 +51,7 @@ static int start_from(search *s, const policy *p, dynamic_start *best, err *e) {
                              .makespan = count_plan,
                              .record = count_record,
                              .budget = s->budget,
+                             .in_short = true,
                              .bound = s->host->bound};
   pol_input in = *s->in;
   pol_plan plan = {.order = s->tried.order, .engine = s->tried.engine, .n_order = s->n};

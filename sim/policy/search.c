@@ -10,6 +10,11 @@ static const double COLD = 1e-5;
 /* A difference below it is none, so that a platform whose numbers differ by rounding goes the same
  * way. */
 static const double SAME = 1e-9;
+/* What is a gain to who has no patience for less. */
+static const double WORTH = 1e-3;
+/* That share of the moves that change engines changes the order, too; and so much a plan may be
+ * better than what engines made of it themselves. */
+static const double REORDERED = 0.75, REPLAY = 0.01;
 
 static search_state new_state(const search *s) {
   size_t n = s->in->dag->n_tasks;
@@ -82,6 +87,24 @@ static void evaluate(search *s) {
     s->host->progress(s->host->self, s->done, s->budget, fmin(x->makespan_s, s->best.makespan_s));
 }
 
+/* Has the move changed engines? Then the order, made for those that were, suits it no more: most
+ * times engines take the tasks of `tried` as they become ready, first in order first, which is its
+ * order then. What that makes of it, or 0 where nothing is done. */
+static double reorder(search *s) {
+  search_state *x = &s->tried;
+  size_t n_tasks = s->in->dag->n_tasks;
+  if (memcmp(x->engine, s->now.engine, n_tasks * sizeof *x->engine) == 0) return 0;
+  if (pol_rand_unit(&s->rand) >= REORDERED) return 0;
+  pol_schedule given = {.order = x->order, .n_order = s->n, .engine = x->engine};
+  pol_plan plan = {.order = x->order, .n_order = s->n, .engine = x->engine};
+  pol_input in = *s->in;
+  in.given = &given;
+  s->done++;
+  double makespan_s = s->host->record(s->host->self, &in, &policy_placed, &plan);
+  for (size_t i = 0; i < s->n; i++) x->key[x->order[i]] = -(double)i;
+  return makespan_s;
+}
+
 static bool better(const search_state *x, const search_state *y) {
   return x->makespan_s < y->makespan_s * (1 - SAME);
 }
@@ -130,9 +153,15 @@ void search_anneal(search *s, double hot, double close) {
   uint64_t begin = s->done;
   if (!(s->now.makespan_s < INFINITY)) return;
   search_chain(s);
+  double gained_s = s->best.makespan_s;
+  uint64_t gained = begin;
   while (s->done < s->budget && !search_close(s, close)) {
+    if (s->best.makespan_s < gained_s * (1 - WORTH))
+      gained_s = s->best.makespan_s, gained = s->done;
+    if (s->patience > 0 && s->done - gained >= s->patience) return;
     double left = (double)(s->budget - s->done) / (double)(s->budget - begin);
     if (!move(s, left)) return; /* there is only one schedule */
+    if (reorder(s) > s->now.makespan_s * (1 + REPLAY) || s->done >= s->budget) continue;
     evaluate(s);
     double worse = (s->tried.makespan_s - s->now.makespan_s) / s->now.makespan_s;
     bool bold = hot > 0 && pol_rand_unit(&s->rand) < exp(-worse / (COLD * pow(hot / COLD, left)));

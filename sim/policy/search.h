@@ -10,9 +10,12 @@
  * right before the user of the transfer that it waited for, or another task of the engine fills the
  * wait. Of two compute tasks the one that is waited for comes earlier, the one that waits changes
  * places with it, or goes to another engine, alone or in exchange. The other moves are blind: a
- * unit comes earlier or later; all from one place on change places with a stretch behind them; a
- * unit goes to another engine; two units change engines. How far and how bold shrinks with what is
- * left of the budget. A move that changes nothing is not simulated. Random numbers come from
+ * task comes earlier or later, with its unit or with what follows it; all from one place on change
+ * places with a stretch behind them; a unit goes to another engine; two units change engines. How
+ * far and how bold shrinks with what is left of the budget. Where a move changes engines, the order
+ * that suited the old ones is mostly given up for that in which the new ones would take tasks by
+ * themselves, which is a simulation, too (policy_placed). A move that changes nothing is not
+ * simulated. Random numbers come from
  * --seed alone. */
 #ifndef LS_SEARCH_H
 #define LS_SEARCH_H
@@ -41,6 +44,7 @@ typedef struct search {
                                than the one before it on its engine */
   size_t n_chain, n_waits;
   uint64_t done, budget; /* simulations */
+  uint64_t patience;     /* search_anneal ends when so many gained next to nothing; 0: does not */
   double bound_s;        /* no schedule is shorter */
   bool quiet;            /* tells nobody of progress */
   search_state now, best, tried;

@@ -21,9 +21,30 @@ static void set_engine(search *s, uint32_t u, uint32_t engine) {
   for (uint32_t i = s->first[u]; i < s->first[u + 1]; i++) s->tried.engine[s->member[i]] = engine;
 }
 
-/* The task, or all of its unit. */
+/* The task, and what follows it: of those that need it the next one, and so on. */
+static void chain_earlier(search *s, uint32_t t, double by) {
+  const list_graph *g = &s->l.g;
+  uint32_t n = 2 + below(s, 8);
+  while (t != POL_NONE && n-- > 0) {
+    s->tried.key[t] += by;
+    uint32_t next = POL_NONE;
+    for (uint64_t i = g->first_succ[t]; i < g->first_succ[t + 1]; i++) {
+      uint32_t u = g->succ[i];
+      if (s->unit[u] != POL_NONE && (next == POL_NONE || s->now.key[u] > s->now.key[next]))
+        next = u;
+    }
+    t = next;
+  }
+}
+
+/* The task alone, with what follows it, or all of its unit. */
 static void come_earlier(search *s, uint32_t t, double by) {
-  bool alone = below(s, 2) == 0;
+  uint32_t how = below(s, 4);
+  bool alone = how == 0;
+  if (how > 1) {
+    chain_earlier(s, t, by);
+    return;
+  }
   uint32_t u = s->unit[t];
   for (uint32_t i = s->first[u]; i < s->first[u + 1]; i++)
     if (!alone || s->member[i] == t) s->tried.key[s->member[i]] += by;
