@@ -83,6 +83,19 @@ for dram in 20 60; do for sram in 90 400; do for port in 30 100; do for speed in
 done; done; done; done
 same rates.csv rates-single.csv "16 points of rates and 16 runs"
 
+# and where one process runs points that fit, points that do not, and DAGs that take turns: each as alone
+mixed=(--vary dram.bandwidth=20GBps:90GBps:+10GBps --vary sram.capacity=8MiB,1KiB,2MiB --vary past=4,90)
+sweep --model stories15m "${mixed[@]}" --jobs 1 --out mixed.csv 2>stderr
+[ $? -eq 1 ] || fail "mixed: exit status"
+sweep --model stories15m "${mixed[@]}" --shard 1/48 --out mixed-alone.csv
+for i in $(seq 2 48); do
+  sweep --model stories15m "${mixed[@]}" --shard "$i/48" --out mixed-one.csv 2>stderr
+  tail -n +2 mixed-one.csv >>mixed-alone.csv
+done
+same mixed.csv mixed-alone.csv "48 points at once and each alone"
+[ "$(grep -c 'capacity' mixed.csv)" -ge 16 ] || fail "mixed: too few failed"
+rm -f stderr mixed-one.csv
+
 # --- a file of points: the same rows; quotes, blank lines, an empty cell, CRLF
 {
   printf 'dtype,scheduler,engines,dram.bandwidth\n'
