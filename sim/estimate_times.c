@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sim/estimate_groups.h"
+#include "sim/estimate_joins.h"
 #include "sim/estimate_phases.h"
 
 /* When stages begin and end. */
@@ -215,6 +216,7 @@ static double find_heads(walk *w, double *head_s) {
   double begin_s = 0, end_s = 0; /* of the stage; of its chains so far */
   uint32_t stage = 0;
   memset(w->sum, 0, w->n_shared * sizeof *w->sum);
+  joins *j = joins_new(d, w->best_s, w->mem);
   for (uint32_t t = 0; t < d->n_tasks; t++) {
     for (; s->fixed[t] && stage < s->of[t]; stage++)
       begin_s = end_s = fmax(end_s, forward(w, stage, begin_s));
@@ -223,8 +225,8 @@ static double find_heads(walk *w, double *head_s) {
     for (uint32_t i = 0; i < d->tasks[t].n_deps; i++)
       head_s[t] = fmax(head_s[t], head_s[deps[i]] + w->best_s[deps[i]]);
     if (d->tasks[t].n_deps > 1)
-      head_s[t] =
-          fmax(head_s[t], groups_end(d, deps, d->tasks[t].n_deps, head_s, w->best_s, w->items));
+      head_s[t] = fmax(fmax(head_s[t], joins_end(j, t, head_s)),
+                       groups_end(d, deps, d->tasks[t].n_deps, head_s, w->best_s, w->items));
     if (s->fixed[t]) end_s = fmax(end_s, head_s[t] + w->best_s[t]);
   }
   for (; stage < s->n; stage++) begin_s = end_s = fmax(end_s, forward(w, stage, begin_s));

@@ -87,6 +87,40 @@ START_TEST(est_bounds__more_groups_than_engines__two_share_one) {
 }
 END_TEST
 
+/* For each of 4 tasks of `from` (or none) one of 1 ms, one of 3 ms behind it, and one of 1 ms
+ * behind that and `also`: three groups. Returns the last layer. */
+static layer add_pipeline(dag *d, const layer *from, const layer *also, uint32_t x, uint32_t w,
+                          uint32_t w3) {
+  layer last = {0};
+  uint32_t g = d->n_groups;
+  for (int i = 0; i < 4; i++) {
+    layer a = {0}, b = {0};
+    add_product(d, &a, from, x, w, 500, g);
+    add_product(d, &b, &a, x, w3, 1500, g + 1);
+    for (uint32_t k = 0; k < also->n; k++) b.task[b.n++] = also->task[k];
+    add_product(d, &last, &b, x, w, 500, g + 2);
+  }
+  return last;
+}
+
+START_TEST(est_bounds__pipeline_of_groups__what_needs_all_of_it_waits_for_its_longest_step) {
+  platform p = fx_platform(&(fx_chip){.engines = 16, .speed = 1e9}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t x = fx_load(d, 1000), w = fx_weight(d, 500, 1000), w3 = fx_weight(d, 1500, 1000);
+  layer none = {0}, q = add_layer(d, &none, x, w, 4, 1);
+  layer aside =
+      add_layer(d, &none, x, w, 1, 1); /* not needed by all, so that there are no stages */
+  layer first = add_pipeline(d, &q, &aside, x, w, w3), join = {0};
+  add_product(d, &join, &first, x, w, 500, DAG_NO_GROUP);
+  layer more = add_layer(d, &none, x, w, 1, 1);
+  add_pipeline(d, &join, &more, x, w, w3);
+  double run_s = fx_run(FX_FLUID, d, &p, "fit", 100, false, &mem)->makespan_s;
+  double rest_s = 4e-3 + (1 + 4 * 3 + 1) * 1e-3 + 1e-3 + (1 + 4 * 3 + 1) * 1e-3;
+  SAME(run_s, 0.501e-3 + rest_s);
+  SAME(est_bounds(&p, d, &mem).lower_s, 0.5e-3 + rest_s); /* the longest load alone */
+}
+END_TEST
+
 START_TEST(est_bounds__loads_behind_a_long_layer__as_many_ahead_as_sram_holds) {
   /* 8 products of 11 ms on one engine, behind a load of 5 ms; then 8 on eight, behind one such
    * each; then a small one */
@@ -245,6 +279,8 @@ int main(void) {
   tcase_add_test(c, est_bounds__layers__each_takes_its_own_time);
   tcase_add_test(c, est_bounds__a_layer_that_does_not_wait_for_all__no_stage);
   tcase_add_test(c, est_bounds__more_groups_than_engines__two_share_one);
+  tcase_add_test(c,
+                 est_bounds__pipeline_of_groups__what_needs_all_of_it_waits_for_its_longest_step);
   tcase_add_test(c, est_bounds__loads_behind_a_long_layer__as_many_ahead_as_sram_holds);
   tcase_add_test(c, est_bounds__tensor_loaded_in_two_parts__the_second_has_its_room_already);
   tcase_add_test(c, est_bounds__sram_for_so_many_tiles__so_many_at_once);
