@@ -16,7 +16,7 @@ enum {
   PLAN_PATIENCE = 2,
   MOST_TIMES = 4
 };
-static const double FAR = 1.15, ROOM_GAIN = 0.98;
+static const double ROOM_GAIN = 0.98;
 
 static uint64_t step_down(uint64_t bytes, uint64_t steps) {
   uint64_t unit = 1;
@@ -53,6 +53,9 @@ static uint64_t first_candidate(const model *m, const wl_options *o, const wl_ta
 static void take_plan(trial *x, plan p) {
   x->t.engines = p.engines;
   x->t.tiles = p.tiles;
+  x->t.chunks = p.chunks;
+  x->t.blocks = p.blocks;
+  x->t.inner = p.inner;
   x->t.sram_B = x->all_B;
   x->first_B = first_candidate(x->m, &x->o, &x->t);
   x->enough = few_rows(&x->o) && enough_for_few(x->m, &x->o, &x->t) <= x->all_B;
@@ -62,7 +65,7 @@ static void take_plan(trial *x, plan p) {
 static void choose_size(trial *x, const candidate *first, search *s) {
   uint64_t before = x->all_B + 1;
   bool whole = same_plan(plan_of(x), x->whole);
-  uint64_t steps = whole ? x->steps : FEW_STEPS;
+  uint64_t steps = whole && !long_ops(&x->o) ? x->steps : FEW_STEPS;
   int patience = (int)(x->enough ? steps / 2 : steps), tries = whole ? FIRST_PATIENCE : patience;
   size_t cheap = x->enough ? CHEAP_TASKS / 2 : CHEAP_TASKS;
   size_t tasks = whole ? cheap : cheap / 4 * 3; /* that will have been tried since the best */
@@ -99,15 +102,33 @@ static bool try_plan(trial *x, plan p, search *s) {
   return same_plan(p, s->p) && (size == 0 || s->measure < GAIN * before);
 }
 
+static plan with_engines(plan p, uint32_t n) {
+  p.engines = n;
+  return p;
+}
+
 /* Fewer engines, those first whose tiles are large and few; then half as many more than the best,
  * or a quarter less. */
 static void choose_engines(trial *x, search *s) {
-  uint32_t tiles = x->whole.tiles;
+  plan p = x->whole;
   x->most = s->effort + MOST_TASKS / 2;
-  for (uint32_t n = 1; n < x->whole.engines; n *= 2) try_plan(x, (plan){n, tiles}, s);
+  for (uint32_t n = 1; n < x->whole.engines; n *= 2) try_plan(x, with_engines(p, n), s);
   uint32_t best = s->p.engines;
-  if (best + best / 2 < x->whole.engines) try_plan(x, (plan){best + best / 2, tiles}, s);
-  if (best > 2) try_plan(x, (plan){best - best / 4, tiles}, s);
+  if (best + best / 2 < x->whole.engines) try_plan(x, with_engines(p, best + best / 2), s);
+  if (best > 2) try_plan(x, with_engines(p, best - best / 4), s);
+}
+
+/* Long steps under op: the best, and its like for all engines, with weights cut in their inner
+ * dimension, too. What comes later is cut like that where it is clearly faster. */
+static void choose_inner(trial *x, search *s) {
+  if (!long_ops(&x->o)) return;
+  x->most = s->effort + MOST_TASKS / 2;
+  double before_s = s->measure;
+  plan p = s->p;
+  p.inner = true;
+  try_plan(x, p, s);
+  try_plan(x, with_engines(p, x->whole.engines), s);
+  x->inner = s->p.inner && CLOSE * s->measure < before_s;
 }
 
 /* Room for more tiles beside a chunk: of the best plan, of one for fewer engines, as larger tiles
@@ -124,9 +145,54 @@ static void choose_tiles(trial *x, search *s) {
       int tries = of[k] == 0 || (k > 0 && of[k] == best) ? 0 : PLAN_PATIENCE;
       for (uint32_t n = few ? 0 : 2; n <= (few ? 1 : MOST_TIMES) && tries > 0; n++) {
         uint32_t tiles = few ? 2 * parts + n : 2 * n * parts - 1;
-        tries = try_plan(x, (plan){of[k], tiles}, s) ? PLAN_PATIENCE : tries - 1;
+        plan p = with_engines(x->whole, of[k]);
+        p.tiles = tiles;
+        p.inner = x->inner;
+        tries = try_plan(x, p, s) ? PLAN_PATIENCE : tries - 1;
       }
     }
+  }
+}
+
+/* A size under another plan. */
+static bool try_size(trial *x, plan p, uint64_t size_B, search *s) {
+  if (s->near || s->effort >= x->most) return false;
+  take_plan(x, p);
+  return look(x, size_B, s).gain;
+}
+
+static bool in_blocks(trial *x, const found *f) {
+  take_plan(x, f->p);
+  x->t.sram_B = f->size_B;
+  return wl_block_tokens(x->m, &x->o, &x->t, x->o.tokens) < x->o.tokens;
+}
+
+/* Long steps under op: the best of each plan with fewer and with more chunks in work, and in more
+ * blocks of tokens; of the best then still more blocks, as long as that helps. */
+static void choose_abreast(trial *x, search *s) {
+  found top[FINALISTS];
+  memcpy(top, s->top, sizeof top);
+  if (!long_ops(&x->o)) return;
+  x->most = s->effort + MOST_TASKS / 2;
+  for (size_t i = 0; i < FINALISTS && top[i].size_B > 0; i++) {
+    plan other = top[i].p;
+    other.inner = !other.inner;
+    try_size(x, other, top[i].size_B, s);
+    for (uint32_t n = 2; n <= 4; n += 2) {
+      plan p = top[i].p;
+      p.chunks = n;
+      try_size(x, p, top[i].size_B, s);
+    }
+  }
+  for (size_t i = 0; i < FINALISTS && top[i].size_B > 0; i++) {
+    plan p = top[i].p;
+    p.blocks++;
+    if (in_blocks(x, &top[i])) try_size(x, p, top[i].size_B, s);
+  }
+  for (bool gain = in_blocks(x, &(found){.p = s->p, .size_B = s->best}); gain;) {
+    plan p = s->p;
+    p.blocks++;
+    gain = try_size(x, p, s->best, s);
   }
 }
 
@@ -167,7 +233,7 @@ static double floor_s(trial *x, search *s) {
   err ignored = {0};
   dag *d;
   double least_s = 0;
-  take_plan(x, (plan){1, x->whole.tiles});
+  take_plan(x, with_engines(x->whole, 1));
   x->t.sram_B = x->first_B;
   if (wl_compile(x->m, &x->o, &x->t, &d, &scratch, &ignored) == ERR_OK) {
     least_s = areas_s(x, d, &scratch);
@@ -205,7 +271,9 @@ static search choose(trial *x) {
   x->most = s.effort + MOST_TASKS;
   if (!s.near && s.best > 0 && s.best != x->first_B) look(x, s.best, &s);
   if (!s.near) choose_size(x, &first, &s);
+  if (!s.near && !given && s.best > 0) choose_inner(x, &s);
   if (!s.near && !s.tight && !given) choose_tiles(x, &s);
+  if (!s.near && !s.tight && !given && s.best > 0) choose_abreast(x, &s);
   take_plan(x, x->whole);
   bool other = s.best != x->first_B || !same_plan(s.p, x->whole);
   if (s.best > 0 && other && !s.near && !given) choose_last(x, &s);
@@ -233,6 +301,9 @@ static int compile_for(const model *m, const wl_options *o, const wl_target *t, 
   wl_target planned = within(t, size_B);
   planned.engines = p.engines;
   planned.tiles = p.tiles;
+  planned.chunks = p.chunks;
+  planned.blocks = p.blocks;
+  planned.inner = p.inner;
   if (wl_compile(m, o, &planned, d, a, e)) return e->status;
   uint64_t needs = wl_peak_B(*d);
   (*d)->workload.sram_plan_B = needs > plan_B ? needs : plan_B;
@@ -247,7 +318,8 @@ int design_first(const model *m, const wl_options *o, const wl_target *t, design
   if (!chooses(o, t)) return wl_compile(m, o, t, &first->dag, a, e);
   uint64_t c = first_candidate(m, o, t);
   bool all = few_rows(o) && enough_for_few(m, o, t) <= t->sram_B;
-  if (compile_for(m, o, t, (plan){t->engines, t->tiles}, c, all ? t->sram_B : c, &d, a, e))
+  if (compile_for(m, o, t, (plan){t->engines, t->tiles, t->chunks, t->blocks, t->inner}, c,
+                  all ? t->sram_B : c, &d, a, e))
     return e->status;
   if (o->tile_B > 0 && d->workload.sram_plan_B <= t->sram_B) d->workload.sram_plan_B = 0;
   *first = describe(d);

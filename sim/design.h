@@ -44,9 +44,18 @@
  *   room for more  beside a long step's chunks (chunks.c): two, three and four times the tiles, then one
  *                  and two tiles more than the rules leave room for; of the best plan, of one for half
  *                  its engines (op: one), and of the platform's own.
+ *   op, inner      weights cut in their inner dimension as well, as under tile: engines stream less
+ *                  of the activations; what follows is cut like that where it is 5 % faster.
+ *   op, chunks     two and four chunks of the MLP in work instead of three, and the
+ *                  other of inner, at the sizes of the best of six plans.
+ *   op, blocks     then, where the step is cut in blocks of tokens, a quarter more of them, again and
+ *                  again as long as that helps: less is kept, so tiles may be larger, but weights are
+ *                  loaded more often.
  *
- * Of long steps under op a candidate counts for what the program's order (fit) makes of it, where
- * that is better: whole ops wait for room, which heft's rank does not know of.
+ * Of long steps under op a candidate counts for what the program's order makes of it on all engines
+ * and on few (fit): whole ops wait for room, which heft's rank does not know of; small DAGs are
+ * tried by rank as well. It is simulated in the most SRAM of the above, and in less where it comes
+ * within 5 % of the best that way; nothing cut alike is simulated twice.
  *
  * At last, unless the first is the best, the best of up to six plans within 15 % of it, what heft by rank made
  * the best of the platform's own, and the first run once more under heft as runs have it, which

@@ -5,11 +5,12 @@
 #include "sim/estimate.h"
 #include "sim/evaluate.h"
 #include "sim/exec.h"
+#include "sim/policy/list_dag.h"
 #include "workloads/cost.h"
 #include "workloads/dag_room.h"
 #include "workloads/spill.h"
 
-enum { PREFETCH = 2 };
+enum { PREFETCH = 2, RANKED = 1 << 13 };
 
 static void at_end(void *self, double t, uint32_t task, uint32_t resource) {
   (void)task, (void)resource;
@@ -64,12 +65,14 @@ static double least_s(const trial *x, const dag *d, arena *a) {
   return est_bounds(&x->p, d, a).lower_s;
 }
 
-static bool would_run(const trial *x, const dag *d, const char *name, const pol_host *host,
+extern const policy policy_fit, policy_fit_few, policy_heft;
+
+static bool would_run(const trial *x, const dag *d, const policy *pol, const pol_host *host,
                       double *end_s, arena *a) {
   err ignored = {0};
   observer obs = {.self = end_s, .end = at_end};
   machine_options opt = {.prefetch = PREFETCH, .host = host};
-  return exec_fluid(d, &x->p, pol_find(name), &opt, &obs, a, &ignored) == ERR_OK;
+  return exec_fluid(d, &x->p, pol, &opt, &obs, a, &ignored) == ERR_OK;
 }
 
 /* The same, planned and not simulated. */
@@ -107,54 +110,71 @@ static void note_whole(search *s, candidate *c, uint64_t room_B, double end_s) {
 }
 
 /* In how much SRAM it is simulated next: what it needs, and more; of other plans than the
- * platform's own, the most of that first, and what it needs; where that is enough, all there is,
- * and what it needs. 0: no more. */
-static uint64_t room_of(const trial *x, const candidate *c, size_t i) {
+ * platform's own, the most of that first, and what it needs; of long steps under op the most, and
+ * less where that is close to the best; where what it needs is enough, all there is, and what it
+ * needs. 0: no more. */
+static uint64_t room_of(const trial *x, const candidate *c, size_t i, const search *s) {
   static const double MORE[] = {1, 1.125, 1.25, 1.5, 2};
-  size_t n = sizeof MORE / sizeof MORE[0];
+  size_t most = sizeof MORE / sizeof MORE[0] - 1;
   bool first = x->enough && c->size_B == x->first_B;
   if (first && i == 0) return x->all_B;
   if (first) return i == 1 ? c->needs_B : 0;
   if (x->enough) return i == 0 ? c->needs_B : 0;
-  if (!same_plan(c->p, x->whole)) {
-    size_t most = n - 1;
-    while (most > 0 && MORE[most] * (double)c->needs_B > (double)x->all_B) most--;
-    if (i > (most > 0)) return 0;
-    n = most + 1;
+  while (most > 0 && MORE[most] * (double)c->needs_B > (double)x->all_B) most--;
+  if (i > most) return 0;
+  if (long_ops(&x->o)) {
+    if (i > 0 && (c->least_s > CLOSE * s->measure || !same_plan(c->p, x->whole))) return 0;
+    i = most - i;
+  } else if (!same_plan(c->p, x->whole)) {
+    if (i > 1) return 0;
     i = most - i * most;
   }
-  return i < n ? (uint64_t)(MORE[i] * (double)c->needs_B) : 0;
+  return (uint64_t)(MORE[i] * (double)c->needs_B);
+}
+
+static double run_s(const trial *x, const dag *d, const policy *p, arena *a) {
+  double end_s = INFINITY;
+  return would_run(x, d, p, NULL, &end_s, a) ? end_s : INFINITY;
+}
+
+/* Under heft's plan by rank; of long steps under op under fit on all engines and on few, and by
+ * rank only where the DAG is small and that is not far from the best. INFINITY: it does not run. */
+static double end_s(const trial *x, const dag *d, candidate *c, search *s, uint64_t room,
+                    bool known, arena *a) {
+  double by_rank_s = INFINITY, fit_s = INFINITY;
+  if (long_ops(&x->o)) fit_s = run_s(x, d, &policy_fit, a);
+  if (long_ops(&x->o) && x->p.n_engines > LIST_FEW)
+    fit_s = fmin(fit_s, run_s(x, d, &policy_fit_few, a));
+  if (known && evaluate_policy(d, &x->p, &policy_heft, PREFETCH, x->known, x->mem))
+    by_rank_s = x->known->makespan_s;
+  else if (!known &&
+           (!long_ops(&x->o) || (c->tasks <= RANKED && !(s->best > 0 && fit_s > FAR * s->measure))))
+    by_rank_s = run_s(x, d, &policy_heft, a);
+  if (by_rank_s < INFINITY && same_plan(c->p, x->whole)) note_whole(s, c, room, by_rank_s);
+  return fmin(by_rank_s, fit_s);
 }
 
 static void simulate(const trial *x, const dag *d, candidate *c, search *s) {
   uint64_t room;
-  for (size_t i = 0; !c->near && (i == 0 || s->effort < x->most) && (room = room_of(x, c, i)) > 0;
-       i++) {
+  c->least_s = INFINITY;
+  for (size_t i = 0;
+       !c->near && (i == 0 || s->effort < x->most) && (room = room_of(x, c, i, s)) > 0; i++) {
     arena scratch = {0};
-    double end_s = INFINITY;
-    x->sram[0].capacity_B = (double)room;
     if (room > x->all_B) break;
-    bool runs;
-    if (i == 0 && x->known != NULL && x->first != NULL && d == x->first->dag) {
-      runs = evaluate_policy(d, &x->p, pol_find("heft"), PREFETCH, x->known, x->mem);
-      if (runs) end_s = x->known->makespan_s;
-    } else {
-      runs = would_run(x, d, "heft", NULL, &end_s, &scratch);
-    }
-    if (runs && same_plan(c->p, x->whole)) note_whole(s, c, room, end_s);
-    double fit_s = INFINITY;
-    bool fit = x->o.split == WL_OP && !few_rows(&x->o);
-    if (fit && would_run(x, d, "fit", NULL, &fit_s, &scratch)) runs = true;
-    if (fit_s < end_s) end_s = fit_s;
+    x->sram[0].capacity_B = (double)room;
+    bool known = i == 0 && x->known != NULL && x->first != NULL && d == x->first->dag;
+    double now_s = end_s(x, d, c, s, room, known, &scratch);
+    bool runs = now_s < INFINITY;
+    c->least_s = fmin(c->least_s, now_s);
     if (i == 0) c->fate = runs ? RUNS : RUNS_NOWHERE;
     s->effort += d->n_tasks;
     if (runs) {
-      keep(s, c, room, end_s);
-      note(s, c, room, end_s, &c->gain);
-      s->near = c->wasteless && end_s <= NEAR * c->traffic_s;
-      c->near = s->near || (c->wasteless && end_s <= NEAR * areas_s(x, d, &scratch));
-      s->near |= c->near && end_s <= NEAR * x->floor_s;
-      if (s->measure == end_s) s->tight = c->near;
+      keep(s, c, room, now_s);
+      note(s, c, room, now_s, &c->gain);
+      s->near = c->wasteless && now_s <= NEAR * c->traffic_s;
+      c->near = s->near || (c->wasteless && now_s <= NEAR * areas_s(x, d, &scratch));
+      s->near |= c->near && now_s <= NEAR * x->floor_s;
+      if (s->measure == now_s) s->tight = c->near;
     }
     arena_free(&scratch);
     if (!runs) break;
@@ -166,8 +186,21 @@ static bool same_step(const candidate *a, const candidate *b) {
   return a->tasks == b->tasks && a->peak_B == b->peak_B && a->traffic_B == b->traffic_B;
 }
 
+/* Of long steps under op: whether that has been simulated, perhaps under another plan. */
+static bool again(const trial *x, const candidate *c, search *s) {
+  if (!long_ops(&x->o)) return false;
+  for (size_t i = 0; i < s->n_cuts && i < CUTS; i++) {
+    const cut_id *k = &s->cuts[i];
+    if (k->tasks == c->tasks && k->deps == c->deps && k->traffic_B == c->traffic_B &&
+        k->needs_B == c->needs_B)
+      return true;
+  }
+  s->cuts[s->n_cuts++ % CUTS] = (cut_id){c->tasks, c->deps, c->traffic_B, c->needs_B};
+  return false;
+}
+
 plan plan_of(const trial *x) {
-  return (plan){x->t.engines, x->t.tiles};
+  return (plan){x->t.engines, x->t.tiles, x->t.chunks, x->t.blocks, x->t.inner};
 }
 
 candidate look(trial *x, uint64_t size_B, search *s) {
@@ -188,6 +221,7 @@ candidate look(trial *x, uint64_t size_B, search *s) {
     c.peak_B = now.peak_B;
     c.traffic_B = now.traffic_B;
     c.tasks = d->n_tasks;
+    c.deps = d->n_deps;
     c.wasteless = now.wasteless;
     s->effort += d->n_tasks;
     c.needs_B = c.peak_B > size_B ? c.peak_B : size_B;
@@ -205,6 +239,8 @@ candidate look(trial *x, uint64_t size_B, search *s) {
       c.fate = HOPELESS;
     } else if (!given && s->best > 0 && least_s(x, d, &scratch) >= s->measure) {
       c.fate = SLOW;
+    } else if (!given && again(x, &c, s)) {
+      c.fate = RUNS;
     } else if (!given) {
       simulate(x, d, &c, s);
     }
@@ -224,7 +260,7 @@ double looked_at_s(trial *x, uint64_t room_B, double best_s) {
   x->sram[0].capacity_B = (double)room_B;
   if (wl_compile(x->m, &x->o, &x->t, &d, &scratch, &ignored) ||
       est_bounds(&x->p, d, &scratch).lower_s > best_s ||
-      !would_run(x, d, "heft", &host, &end_s, &scratch))
+      !would_run(x, d, &policy_heft, &host, &end_s, &scratch))
     end_s = INFINITY;
   arena_free(&scratch);
   return end_s;

@@ -6,21 +6,30 @@
 #include "sim/design.h"
 #include "sim/platform.h"
 
-enum { FINALISTS = 6, FEW_ROWS = 4 };
+enum { FINALISTS = 6, FEW_ROWS = 4, CUTS = 128 };
 #define NEAR 1.01  /* times what it cannot be below: no other is much faster */
+#define CLOSE 1.05 /* times the best so far: worth another look */
+#define FAR 1.15   /* not worth one */
 #define GAIN 0.999 /* times the best so far: worth going on */
 
 static inline bool few_rows(const wl_options *o) {
   return o->batch * o->tokens <= FEW_ROWS && o->tile_B == 0;
 }
 
+/* Whole ops, each on an engine, of many rows. */
+static inline bool long_ops(const wl_options *o) {
+  return o->split == WL_OP && !few_rows(o);
+}
+
 /* For how many engines, and with room for how many tiles (0: by rule), it is cut. */
 typedef struct plan {
-  uint32_t engines, tiles;
+  uint32_t engines, tiles, chunks, blocks;
+  bool inner;
 } plan;
 
 static inline bool same_plan(plan a, plan b) {
-  return a.engines == b.engines && a.tiles == b.tiles;
+  return a.engines == b.engines && a.tiles == b.tiles && a.chunks == b.chunks &&
+         a.blocks == b.blocks && a.inner == b.inner;
 }
 
 /* What is tried out. */
@@ -29,6 +38,7 @@ typedef struct trial {
   wl_options o;
   wl_target t;
   plan whole; /* as the platform is */
+  bool inner; /* plans are cut in the inner dimension, too, from here on */
   platform p;
   plat_memory *sram;
   uint64_t all_B; /* what there is */
@@ -50,8 +60,9 @@ typedef struct candidate {
   plan p;
   uint64_t size_B, needs_B;
   uint64_t peak_B, traffic_B;
+  double least_s;   /* the fastest so far */
   double traffic_s; /* what its bytes take on the DRAM's route */
-  size_t tasks;
+  size_t tasks, deps;
   bool wasteless;
   fate fate;
   bool gain; /* it was worth it */
@@ -66,6 +77,12 @@ typedef struct found {
   double measure;
 } found;
 
+/* What tells the cuts of a step apart. */
+typedef struct cut_id {
+  size_t tasks, deps;
+  uint64_t traffic_B, needs_B;
+} cut_id;
+
 /* What has been found so far. */
 typedef struct search {
   uint64_t best; /* 0: none yet */
@@ -74,11 +91,13 @@ typedef struct search {
   uint64_t first_room_B; /* where the platform's own first candidate is fastest */
   found top[FINALISTS];  /* the best of each plan, fastest first */
   found by_rank;         /* the platform's own plan's best, under heft's plan by rank */
-  double measure; /* given tiles are to move the fewest bytes; chosen ones, to be the fastest */
-  bool near;      /* no other can be much faster */
-  bool tight;     /* nor one of the best's plan */
-  size_t effort;  /* tasks compiled and simulated */
-  candidate last; /* the latest that ran */
+  double measure;    /* given tiles are to move the fewest bytes; chosen ones, to be the fastest */
+  bool near;         /* no other can be much faster */
+  bool tight;        /* nor one of the best's plan */
+  size_t effort;     /* tasks compiled and simulated */
+  candidate last;    /* the latest that ran */
+  cut_id cuts[CUTS]; /* of long steps under op, simulated lately: others often cut alike */
+  size_t n_cuts;
 } search;
 
 /* What the search asks of a candidate, whatever the platform. Keeps what simulations ask. */

@@ -1,6 +1,8 @@
 /* The compiler against closed forms: FLOPs and bytes of a block are functions of the model's shape
  * alone, whatever the split; and every DAG that it makes passes dag_check. */
 #include <check.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,6 +101,126 @@ START_TEST(wl_compile__prefill__counts_causal_pairs) {
     uint64_t linear = 4 * 288 * 288 + 3 * 288 * 768, pairs = 33 * 34 / 2;
     ck_assert_uint_eq(t.matrix_flops, 2 * 33 * linear + 2 * 2 * 288 * pairs);
     ck_assert_uint_eq(t.kv_read, 0);
+  }
+}
+END_TEST
+
+static bool depends(const dag *d, uint32_t task, uint32_t on) {
+  for (uint32_t k = 0; k < d->tasks[task].n_deps; k++)
+    if (dag_deps(d, &d->tasks[task])[k] == on) return true;
+  return false;
+}
+
+/* The first or last compute task of that block of tokens whose name has `what` in it. */
+static uint32_t task_of(const dag *d, uint64_t token0, const char *what, bool last) {
+  uint32_t found = UINT32_MAX;
+  char prefix[32];
+  snprintf(prefix, sizeof prefix, "t%" PRIu64 ".", token0);
+  for (uint32_t t = 0; t < d->n_tasks && (last || found == UINT32_MAX); t++) {
+    const char *name = d->tasks[t].name;
+    bool compute = op_kind_of((op)d->tasks[t].op) == OP_COMPUTE;
+    if (compute && strncmp(name, prefix, strlen(prefix)) == 0 && strstr(name, what) != NULL)
+      found = t;
+  }
+  ck_assert_uint_ne(found, UINT32_MAX);
+  return found;
+}
+
+/* Two blocks of tokens are in work at a time. */
+START_TEST(wl_compile__blocks_of_tokens__begin_when_the_one_before_last_ended) {
+  model m = builtin("llama-3.2-1b");
+  for (int s = 0; s < WL_SPLIT_COUNT; s++) {
+    wl_options o = wl_defaults();
+    o.phase = "prefill";
+    o.past = 0;
+    o.tokens = 256;
+    o.split = (wl_split)s;
+    wl_target t = {.engines = 4, .sram_B = 1 << 20};
+    uint64_t block = wl_block_tokens(&m, &o, &t, o.tokens);
+    dag *d = compile(&m, &o, t.engines, t.sram_B);
+    ck_assert_uint_lt(2 * block, o.tokens);
+    for (uint64_t k = 1; (k + 1) * block < o.tokens; k++) {
+      uint32_t norm = task_of(d, (k + 1) * block, "attn_norm", false);
+      ck_assert(depends(d, norm, task_of(d, (k - 1) * block, "", true)));
+      ck_assert(!depends(d, norm, task_of(d, k * block, "", true)));
+    }
+  }
+}
+END_TEST
+
+START_TEST(wl_block_tokens__more_blocks_asked_for__quarters_of_what_sram_asks_for) {
+  model m = builtin("llama-3.2-1b");
+  wl_options o = wl_defaults();
+  o.phase = "prefill";
+  o.past = 0;
+  wl_target t = {.engines = 4, .sram_B = 1 << 20}, more = t;
+  uint64_t tokens = 1024, block = wl_block_tokens(&m, &o, &t, tokens);
+  uint64_t blocks = (tokens + block - 1) / block;
+  more.blocks = 2;
+  uint64_t many = blocks + blocks / 2;
+  ck_assert_uint_gt(blocks, 1);
+  ck_assert_uint_eq(wl_block_tokens(&m, &o, &more, tokens), (tokens + many - 1) / many);
+  ck_assert_uint_eq(wl_block_tokens(&m, &o, &more, block), block); /* one stays one */
+}
+END_TEST
+
+/* gate begins a chunk when down is done with the one so many before. */
+START_TEST(wl_compile__chunks_in_work__as_the_target_says) {
+  model m = builtin("llama-3.2-1b");
+  wl_options o = wl_defaults();
+  o.phase = "prefill";
+  o.past = 0;
+  o.tokens = 128;
+  o.split = WL_OP;
+  for (uint32_t n = 2; n <= 4; n++) {
+    wl_target t = {.engines = 4, .sram_B = 2 << 20, .chunks = n == 3 ? 0 : n}; /* op: three */
+    dag *d;
+    ck_assert_msg(wl_compile(&m, &o, &t, &d, &mem, &e) == ERR_OK, "%s", e.msg);
+    uint32_t down[4] = {0}, seen = 0, chunk = 0;
+    for (uint32_t i = 0; i < d->n_tasks; i++) {
+      const char *name = d->tasks[i].name;
+      if (op_kind_of((op)d->tasks[i].op) != OP_COMPUTE) continue;
+      if (strncmp(name, "L0.gate chunk", 13) == 0 && (uint32_t)atoi(name + 14) == chunk + 1) {
+        ck_assert(chunk < n || depends(d, i, down[chunk % n]));
+        for (uint32_t k = 1; k < n && k <= chunk; k++)
+          ck_assert(!depends(d, i, down[(chunk - k) % n]));
+        chunk++;
+      }
+      if (strncmp(name, "L0.down chunk", 13) == 0) down[((uint32_t)atoi(name + 14) - 1) % n] = i;
+      seen = chunk;
+    }
+    ck_assert_uint_gt(seen, n);
+  }
+}
+END_TEST
+
+/* Tiles of whole ops: each still one group, and the same work. */
+START_TEST(wl_compile__op_in_tiles__same_work_and_groups) {
+  model m = builtin("llama-3.2-1b");
+  static const char *const NAME[] = {"bf16", "int8", "int4"};
+  for (size_t i = 0; i < sizeof NAME / sizeof NAME[0]; i++) {
+    wl_options o = wl_defaults();
+    o.phase = "prefill";
+    o.past = 0;
+    o.tokens = 128;
+    o.split = WL_OP;
+    ck_assert_int_eq(wl_dtype_parse(NAME[i], &o.weight_dtype, &o.act_dtype, &o.kv_dtype, &e),
+                     ERR_OK);
+    wl_target t = {.engines = 4, .sram_B = 2 << 20, .inner = true};
+    dag *whole = compile(&m, &o, t.engines, t.sram_B), *d;
+    ck_assert_msg(wl_compile(&m, &o, &t, &d, &mem, &e) == ERR_OK, "%s", e.msg);
+    ck_assert_msg(dag_check(d, "dag", &e) == ERR_OK, "%s", e.msg);
+    cost_totals x = cost_sum(whole), y = cost_sum(d);
+    ck_assert_uint_eq(x.matrix_flops, y.matrix_flops);
+    ck_assert_uint_eq(x.weights, y.weights);
+    ck_assert_uint_eq(whole->n_groups, d->n_groups);
+    size_t inner = 0, before = 0;
+    for (uint32_t k = 0; k < d->n_tasks; k++) inner += strstr(d->tasks[k].name, " inner ") != NULL;
+    for (uint32_t k = 0; k < whole->n_tasks; k++)
+      before += strstr(whole->tasks[k].name, "L0.gate.weight chunk 1/") != NULL &&
+                strstr(whole->tasks[k].name, " inner ") != NULL;
+    ck_assert_uint_gt(inner, 0);
+    ck_assert_uint_eq(before, 0);
   }
 }
 END_TEST
@@ -309,6 +431,10 @@ int main(void) {
   tcase_add_loop_test(t, wl_compile__every_model_and_split__equals_the_closed_forms, 0, 8);
   tcase_add_test(t, wl_compile__quantised__counts_scales_apart);
   tcase_add_test(t, wl_compile__prefill__counts_causal_pairs);
+  tcase_add_test(t, wl_compile__blocks_of_tokens__begin_when_the_one_before_last_ended);
+  tcase_add_test(t, wl_block_tokens__more_blocks_asked_for__quarters_of_what_sram_asks_for);
+  tcase_add_test(t, wl_compile__chunks_in_work__as_the_target_says);
+  tcase_add_test(t, wl_compile__op_in_tiles__same_work_and_groups);
   tcase_add_test(t, wl_compile__pieces__fit_their_share_of_sram);
   tcase_add_test(t, wl_compile__groups__follow_the_split);
   tcase_add_test(t, wl_compile__every_combination__equals_the_closed_forms);

@@ -162,8 +162,8 @@ static double other_s(const char *name, const pol_input *in) {
   return evaluate_plan(NULL, in, &plan, NULL);
 }
 
-/* The program's order with SRAM's size planned, simulated. */
-static double with_room_s(const pol_input *in) {
+/* The program's order with SRAM's size planned, or on `few` engines, simulated. */
+static double in_order_s(const pol_input *in, uint32_t few) {
   list_dag l = list_dag_new(in, &mem);
   uint32_t *order = ARENA_NEW(&mem, uint32_t, l.g.n), n = 0;
   for (uint32_t t = 0; t < l.g.n; t++)
@@ -171,40 +171,62 @@ static double with_room_s(const pol_input *in) {
   pol_plan plan = {.order = ARENA_NEW(&mem, uint32_t, n),
                    .engine = ARENA_NEW(&mem, uint32_t, l.g.n),
                    .n_order = n};
-  list_dag_with_room(&l, &mem);
+  if (few > 0)
+    list_dag_on(&l, few);
+  else
+    list_dag_with_room(&l, &mem);
   list_dag_plan(&l, order, n, NULL, NULL, &plan);
+  for (uint32_t t = 0; t < l.g.n && few > 0; t++)
+    ck_assert(!list_dag_is_compute(in, t) || plan.engine[t] < few);
   return evaluate_plan(NULL, in, &plan, NULL);
 }
 
-/* A prefill by whole ops in SRAM that its tokens fill. */
-static dag *tight_prefill(platform *p) {
+/* A prefill of so many tokens by whole ops, compiled for 4 engines and so much SRAM. */
+static dag *prefill_of(const char *name, uint64_t tokens, uint64_t cut_B, uint32_t engines,
+                       const char *sram, const char *dram, platform *p) {
   err e = {0};
   model m;
   dag *d;
+  const char *set[] = {sram, dram, arena_printf(&mem, "engines=%u", engines)};
   wl_options o = wl_defaults();
   o.phase = "prefill";
   o.past = 0;
-  o.tokens = 256;
+  o.tokens = tokens;
   o.split = WL_OP;
-  wl_target t = {.engines = 4, .sram_B = 1 << 20};
-  ck_assert_msg(model_load("llama-3.2-1b", &m, &mem, &e) == ERR_OK, "%s", e.msg);
+  wl_target t = {.engines = 4, .sram_B = cut_B};
+  ck_assert_msg(model_load(name, &m, &mem, &e) == ERR_OK, "%s", e.msg);
   ck_assert_msg(plat_load("npu4", p, &mem, &e) == ERR_OK, "%s", e.msg);
-  ck_assert_msg(plat_set(p, "sram.capacity=1MiB", &mem, &e) == ERR_OK, "%s", e.msg);
-  ck_assert_msg(plat_set(p, "dram.bandwidth=819.2GBps", &mem, &e) == ERR_OK, "%s", e.msg);
+  for (size_t i = 0; i < sizeof set / sizeof *set; i++)
+    ck_assert_msg(plat_set(p, set[i], &mem, &e) == ERR_OK, "%s", e.msg);
   ck_assert_msg(wl_compile(&m, &o, &t, &d, &mem, &e) == ERR_OK, "%s", e.msg);
   return d;
 }
 
-/* The plan that knows SRAM's size is the best. */
+/* In SRAM that its tokens fill: the plan that knows SRAM's size is the best. */
 START_TEST(heft__prefill_in_tight_sram__no_worse_than_with_room_planned) {
   platform p;
-  dag *d = tight_prefill(&p);
+  dag *d = prefill_of("llama-3.2-1b", 256, 1 << 20, 4, "sram.capacity=1MiB",
+                      "dram.bandwidth=819.2GBps", &p);
   pol_host host = evaluate_host(1);
   pol_input in = rig_input(d, &p, &host, &mem);
   pol_plan plan = rig_plan("heft", &in, &mem);
-  double is = evaluate_plan(NULL, &in, &plan, NULL), room_s = with_room_s(&in);
+  double is = evaluate_plan(NULL, &in, &plan, NULL), room_s = in_order_s(&in, 0);
   ck_assert_double_lt(room_s, INFINITY);
   ck_assert_double_le(is, room_s * (1 + 1e-9));
+}
+END_TEST
+
+/* In SRAM for two of its blocks of tokens: more ops side by side would hold more than there is. */
+START_TEST(heft__many_engines__no_worse_than_on_few) {
+  platform p;
+  dag *d = prefill_of("llama-3.1-8b", 512, 4 << 20, 8, "sram.capacity=8MiB",
+                      "dram.bandwidth=102.4GBps", &p);
+  pol_host host = evaluate_host(1);
+  pol_input in = rig_input(d, &p, &host, &mem);
+  pol_plan plan = rig_plan("heft", &in, &mem);
+  double is = evaluate_plan(NULL, &in, &plan, NULL), few_s = in_order_s(&in, LIST_FEW);
+  ck_assert_double_lt(few_s, INFINITY);
+  ck_assert_double_le(is, few_s * (1 + 1e-9));
 }
 END_TEST
 
@@ -369,6 +391,7 @@ int main(void) {
   tcase_add_loop_test(c, heft__simulated__no_worse_than_the_plans_of_others_or_close_to_the_bound,
                       0, 12);
   tcase_add_test(c, heft__prefill_in_tight_sram__no_worse_than_with_room_planned);
+  tcase_add_test(c, heft__many_engines__no_worse_than_on_few);
   tcase_add_test(c, heft__many_tasks__simulates_less);
   tcase_add_test(c, heft__far_from_the_bound__goes_on_unless_in_short);
   tcase_add_test(c, placed__task_waits_for_another_engine__the_next_one_goes_first);

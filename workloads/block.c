@@ -185,7 +185,8 @@ uint32_t block_norm(build *b, const char *what, const columns *x, uint64_t row, 
   uint64_t parts = vector_parts(b, rows);
   bool as_loaded =
       b->first_block && x->n == 1 && rows == b->rows && parts > 1 && x_B > b->c.piece_B;
-  if (as_loaded && strcmp(what, "attn_norm") == 0) parts = block_input_parts(b);
+  bool first = strcmp(what, "attn_norm") == 0;
+  if (as_loaded && first) parts = block_input_parts(b);
   parts = fitting_parts(b, parts, 2 * x_B, rows);
   const char *name = build_name(b, "%s", what);
   const char *weight = build_name(b, "%s.weight", what);
@@ -195,11 +196,13 @@ uint32_t block_norm(build *b, const char *what, const columns *x, uint64_t row, 
   dag_view to = dag_all(b->d, norm_tile(b, weight, w));
   uint32_t y = build_act(b, name, rows, C);
   build_op(b);
+  uint32_t after = first && b->first_block ? b->behind : DAG_NO_TASK;
   for (uint64_t p = 0; p < parts; p++) {
     uint64_t lo = rows * p / parts, n = rows * (p + 1) / parts - lo;
     dag_view reads[2] = {columns_view(b, x, row + lo, n, 0, C), to},
              yv = build_box2(b, y, lo, n, 0, C);
-    build_emit(b, OP_RMSNORM, build_part(b, name, p, parts), b->op_group, reads, 2, &yv, 1);
+    build_emit_at(b, OP_RMSNORM, build_part(b, name, p, parts), b->op_group, 0, 0, reads, 2, &yv, 1,
+                  after);
   }
   return y;
 }
@@ -264,7 +267,8 @@ static uint64_t chunk_begin(uint64_t cols, uint64_t chunk, uint64_t count) {
 
 /* gate, up, SiLU*up, down and the residual sum, by chunks of intermediate columns; down's partial
  * sums go from chunk to chunk. Two chunks are in work at a time, as if each had the other half of a
- * double buffer: an engine begins the chunk after next when it has done its part of this one. */
+ * double buffer: an engine begins the chunk after next when it has done its part of this one. Under
+ * op three are, as gate, up and down have an engine each; or as many as the target says. */
 static columns mlp(build *b, const columns *x, const columns *r1) {
   uint64_t C = b->m->hidden_size, I = b->m->intermediate_size;
   uint64_t count = (I + b->c.mlp_cols - 1) / b->c.mlp_cols;
@@ -275,17 +279,19 @@ static columns mlp(build *b, const columns *x, const columns *r1) {
   uint32_t silu_group = b->op_group;
   linear down = linear_new(b, "down", I, C, DAG_NO_TENSOR, DAG_NO_TENSOR);
   columns y = build_columns(b, b->c.fuse ? "resid2" : "down", C, NULL, 0);
-  uint32_t *done[2]; /* by part: the last task of down's chunk before last, and of the last */
-  for (int i = 0; i < 2; i++) {
+  uint32_t abreast = chunks_abreast(b), **done = ARENA_NEW(b->a, uint32_t *, abreast);
+  for (uint32_t i = 0; i < abreast; i++) {
     done[i] = ARENA_NEW(b->a, uint32_t, down.parts);
     for (uint32_t p = 0; p < down.parts; p++) done[i][p] = DAG_NO_TASK;
   }
+  /* done: by part, the last task of down's latest chunks */
   bool in_step = gate.parts == down.parts;
   for (uint64_t c = 0; c < count; c++) {
     uint64_t i0 = chunk_begin(I, c, count), n = chunk_begin(I, c + 1, count) - i0;
     const char *tag =
         count == 1 ? "" : arena_printf(b->a, " chunk %" PRIu64 "/%" PRIu64, c + 1, count);
-    columns s = mlp_chunk(b, &gate, &up, silu_group, x, i0, n, tag, in_step ? done[c % 2] : NULL);
+    columns s =
+        mlp_chunk(b, &gate, &up, silu_group, x, i0, n, tag, in_step ? done[c % abreast] : NULL);
     linear_range d = {.n = C,
                       .k0 = i0,
                       .kn = n,
@@ -299,7 +305,7 @@ static columns mlp(build *b, const columns *x, const columns *r1) {
                       .with = r1,
                       .ramp_down = b->last_block && c + 1 == count};
     linear_run(b, &down, &d);
-    memcpy(done[c % 2], down.last, down.parts * sizeof *down.last);
+    memcpy(done[c % abreast], down.last, down.parts * sizeof *down.last);
   }
   return b->c.fuse ? y : residual(b, "resid2", r1, &y);
 }

@@ -11,7 +11,7 @@
  *
  * Splits (who may run in parallel):
  *   none  the whole step is one group: one engine runs it all
- *   op    each op is a group: whole ops, on one engine each
+ *   op    each op is a group: whole ops, on one engine each; in a long step weights may be cut as under tile (wl_target)
  *   head  linear layers divide by output columns into one part an engine, each part a group; attention divides by query
  *         heads, those that share a KV head together as long as there are no fewer tasks than engines; vector ops
  *         divide by rows or columns
@@ -128,6 +128,9 @@ typedef struct wl_options {
 typedef struct wl_target {
   uint32_t engines; /* that it is cut for; may be fewer than there are */
   uint32_t tiles;   /* of weights that a long step's chunks leave room for; 0: by rule (chunks.c) */
+  bool inner;       /* long steps under op: weights are cut in their inner dimension, too */
+  uint32_t chunks;  /* of the MLP in work at a time; 0: two, op: three (block.c) */
+  uint32_t blocks;  /* of tokens, where there are several: so many quarters more than SRAM asks for */
   uint64_t sram_B; /* that engines share, or that feeds their scratchpads */
   uint64_t most_B; /* what there is of that, which may be more: a task of a layer that needs more is
                     * refused at once; 0: it is left to the run */
@@ -168,7 +171,8 @@ uint64_t wl_piece_bytes(const wl_options *o, const wl_target *t);
 /* Of a step's `tokens` of each sequence, how many go through the layers together: as many as leave an
  * eighth of SRAM and a piece beside the normalised input, Q, K and V, which are all there before attention can begin. A
  * longer prompt goes through in even blocks, one after the other, each of which finds the KV rows of those before it in the
- * cache, and loads the weights again. Not fewer than make WL_LEAST_BLOCK_ROWS rows: SRAM too small for those is refused. */
+ * cache, and loads the weights again. As a block all but fills the SRAM that it is cut for, and runs in up to twice that
+ * (sim/design.h), two are in work at a time: a block's first norm comes after the block before last. Not fewer than make WL_LEAST_BLOCK_ROWS rows: SRAM too small for those is refused. */
 uint64_t wl_block_tokens(const model *m, const wl_options *o, const wl_target *t, uint64_t tokens);
 
 /* Compiles; the DAG lives in `a`. Options are checked against the model's and their own limits (ERR_BAD). ERR_NO: a task needs

@@ -59,6 +59,7 @@ typedef struct build {
   kv_cache *cache;    /* by layer */
   struct known *known; /* weights in DRAM so far */
   size_t n_known, cap_known, next_known;
+  uint32_t behind;       /* the last task of the block of tokens before last, or DAG_NO_TASK */
   uint32_t checked;      /* tasks before this one fit what there is */
   uint64_t impossible_B; /* what task `checked` needs, and more than there is; 0: none does */
 } build;
@@ -195,6 +196,8 @@ columns columns_one(build *b, uint32_t tensor);
 static inline uint64_t wl_work_bytes(const wl_target *t) {
   return t->pads_only && t->pad_B < t->sram_B ? t->pad_B : t->sram_B;
 }
+/* Of the MLP, in work at a time. */
+uint32_t chunks_abreast(const build *b);
 chunks chunks_plan(const build *b);
 
 #endif

@@ -34,10 +34,10 @@ static uint64_t kv_heads(const build *b, uint64_t S, uint64_t piece_B, uint64_t 
 /* Inner length of a tile of `elements` weights, n x k. For every tile an engine streams rows*k
  * inputs, n*k weights, and rows*n partial sums in and out; for a given n*k, rows*k + 2*rows*n is
  * least at k = sqrt(2*n*k). Sums that are not complete take room and a second task, so whole rows
- * are cut only where fewer than a quarter as many columns as input rows would be left. In whole
- * groups of 64 columns. */
-static uint64_t tile_inner(uint64_t elements, uint64_t rows, uint64_t in) {
-  if (rows >= MANY_ROWS && 4 * (elements / in + 1) >= rows) return 0;
+ * are cut only where fewer than a quarter as many columns as input rows would be left, or at `any`
+ * rate. In whole groups of 64 columns. */
+static uint64_t tile_inner(uint64_t elements, uint64_t rows, uint64_t in, bool any) {
+  if (!any && rows >= MANY_ROWS && 4 * (elements / in + 1) >= rows) return 0;
   uint64_t k = 64;
   while ((k + 64) * (k + 64) <= 2 * elements) k += 64;
   return k;
@@ -61,7 +61,8 @@ static uint64_t rows_B(const build *b, uint64_t n) {
 static bool plan_many(const build *b, chunks *c) {
   uint64_t S = wl_work_bytes(b->target), I = b->m->intermediate_size,
            act = dtype_bits(b->o->act_dtype);
-  uint64_t fixed = 2 * b->rows * b->m->hidden_size * act / 8, buffers = c->fuse ? 2 : 4;
+  uint64_t fixed = 2 * b->rows * b->m->hidden_size * act / 8,
+           buffers = chunks_abreast(b) * (c->fuse ? 1 : 2);
   uint64_t usual = wl_piece_bytes(b->o, b->target), most = WL_MAX_PIECE_B;
   if (b->o->tile_B > 0 || b->target->pad_B > 0) most = usual; /* given, or what fits a scratchpad */
   uint64_t share = b->m->hidden_size / b->parts;
@@ -104,6 +105,11 @@ static uint64_t attention_rows(const build *b, const chunks *c) {
   return even(b->tokens, at_least(wl_work_bytes(b->target) / 4 / at_least(row_B, 1), 1));
 }
 
+uint32_t chunks_abreast(const build *b) {
+  if (b->target->chunks > 0) return b->target->chunks;
+  return b->o->split == WL_OP ? 3 : 2;
+}
+
 chunks chunks_plan(const build *b) {
   const model *m = b->m;
   const wl_options *o = b->o;
@@ -115,8 +121,9 @@ chunks chunks_plan(const build *b) {
   c.many = rows >= MANY_ROWS;
   if (rows <= FEW_ROWS && o->tile_B == 0) c.piece_B = at_most(c.piece_B, WL_FEW_ROWS_PIECE_B);
   if (!c.many || !plan_many(b, &c)) plan_few(b, &c);
-  if (o->split == WL_TILE)
-    c.tile_k = tile_inner(c.piece_B * 8 / dtype_bits(o->weight_dtype), rows, m->hidden_size);
+  bool inner = o->split == WL_OP && c.many && b->target->inner;
+  if (o->split == WL_TILE || inner)
+    c.tile_k = tile_inner(c.piece_B * 8 / dtype_bits(o->weight_dtype), rows, m->hidden_size, inner);
 
   /* a flash block's K and V tile: a piece each */
   if (o->flash) {

@@ -123,6 +123,7 @@ uint64_t wl_block_tokens(const model *m, const wl_options *o, const wl_target *t
   uint64_t least = (WL_LEAST_BLOCK_ROWS + o->batch - 1) / o->batch;
   if (most < least) most = least;
   uint64_t blocks = (tokens + most - 1) / most;
+  if (blocks > 1) blocks += blocks * t->blocks / 4;
   return (tokens + blocks - 1) / blocks;
 }
 
@@ -483,13 +484,15 @@ static int compile_step(run *r, uint64_t step, err *e) {
   if (given) r->ids = r->prompt;
   r->id_row = given ? step * o->batch * r->seq_rows : 0;
   uint64_t block = wl_block_tokens(b->m, o, b->target, r->seq_rows);
-  uint32_t output = DAG_NO_TENSOR;
+  uint32_t output = DAG_NO_TENSOR, ends[2] = {DAG_NO_TASK, DAG_NO_TASK}, n = 0;
   for (r->token0 = 0; r->token0 < r->seq_rows; r->token0 += block) {
     uint64_t left = r->seq_rows - r->token0, tokens = left < block ? left : block;
     begin_block(r, past + r->token0, tokens);
+    b->behind = ends[n % 2];
     set_layer(r, o->all ? "embed." : "");
     columns x = o->all ? embed(r) : load_input(r);
     if (compile_layers(r, &x, e)) return e->status;
+    ends[n++ % 2] = (uint32_t)b->d->n_tasks - 1;
     set_layer(r, o->all ? "head." : "");
     if (o->all && tokens == left) sample(r, &x);
     if (o->all) continue;

@@ -64,6 +64,10 @@ list_dag list_dag_new(const pol_input *in, arena *a) {
   return l;
 }
 
+void list_dag_on(list_dag *l, uint32_t n) {
+  if (n < l->g.n_procs && l->g.n_columns == 1 && l->in->reach->of == NULL) l->g.n_procs = n;
+}
+
 void list_dag_with_room(list_dag *l, arena *a) {
   const dag *d = l->in->dag;
   double load_s = 0, all_s = 0;

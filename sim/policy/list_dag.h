@@ -42,6 +42,11 @@ typedef struct list_dag {
 
 list_dag list_dag_new(const pol_input *in, arena *a);
 
+/* From here on there are only the first n engines, if all of them are alike and reach all. Before
+ * anything is placed. LIST_FEW: gate, up and down of one block of tokens, and one for the next. */
+enum { LIST_FEW = 4 };
+void list_dag_on(list_dag *l, uint32_t n);
+
 /* From here on SRAM's size counts. Before anything is placed; for orders that fit SRAM one at a
  * time. */
 void list_dag_with_room(list_dag *l, arena *a);

@@ -8,12 +8,13 @@
  * get the worse one. So where somebody simulates (pol_host), heft looks. Unless its plan is within
  * CLOSE of the lower bound, others are simulated, too, until one is: the same placement in the
  * program's order, which suits SRAM; waits for loads filled (list_dag_fill); the program's order
- * with SRAM's size in the plan (list_dag_with_room); and while none is within FAR of it, what other
- * policies do. The best is taken, and a few steps further (search.h); where it is still not within
- * VERY_FAR, and this is the run and not one of many cuts that are compared, many more steps, until
- * they gain less than 0.1 % for a while. --seed has no part in them. What that costs is limited in
- * simulated tasks, so that it is the same everywhere; of a DAG with more than MOST_TASKS, the plan
- * by rank is taken unseen. */
+ * with SRAM's size in the plan (list_dag_with_room); the program's order on few engines, as every
+ * engine at work holds tiles and whole ops side by side may hold more than SRAM has; and while none
+ * is within FAR of it, what other policies do. The best is taken, and a few steps further
+ * (search.h); where it is still not within VERY_FAR, and this is the run and not one of many cuts
+ * that are compared, many more steps, until they gain less than 0.1 % for a while. --seed has no
+ * part in them. What that costs is limited in simulated tasks, so that it is the same everywhere;
+ * of a DAG with more than MOST_TASKS, the plan by rank is taken unseen. */
 #include <math.h>
 
 #include "sim/policy/search.h"
@@ -28,14 +29,19 @@ enum { PLANS = 1 << 18, STEPS = 1 << 13, MORE_STEPS = 1 << 19, PATIENCE = 1 << 1
 
 typedef struct way {
   bool by_rank, fill, room;
+  uint32_t engines; /* 0: all */
 } way;
-static const way WAYS[] = {
-    {.by_rank = true}, {.fill = true}, {.by_rank = true, .fill = true}, {.room = true}};
+static const way WAYS[] = {{.by_rank = true},
+                           {.fill = true},
+                           {.by_rank = true, .fill = true},
+                           {.room = true},
+                           {.engines = LIST_FEW}};
 enum { WAYS_COUNT = sizeof WAYS / sizeof *WAYS };
 
 static void plan_way(const pol_input *in, way w, pol_plan *plan) {
   arena scratch = {0};
   list_dag l = list_dag_new(in, &scratch);
+  if (w.engines > 0) list_dag_on(&l, w.engines);
   uint32_t *order = ARENA_NEW(&scratch, uint32_t, plan->n_order + 1);
   size_t n = 0;
   for (uint32_t t = 0; t < l.g.n; t++)
@@ -97,6 +103,7 @@ static int look(const pol_input *in, pol_plan *plan, err *e) {
   s.rand = (pol_rand){0};
   search_from(&s, plan);
   for (size_t i = 1; i < WAYS_COUNT && go_on(&s, CLOSE); i++) {
+    if (WAYS[i].engines >= in->plat->n_engines) continue;
     plan_way(in, WAYS[i], plan);
     search_from(&s, plan);
   }
