@@ -202,11 +202,16 @@ static dag *prefill_of(const char *name, uint64_t tokens, uint64_t cut_B, uint32
   return d;
 }
 
-/* In SRAM that its tokens fill: the plan that knows SRAM's size is the best. */
+/* In SRAM that its tokens fill. */
+static dag *tight_prefill(platform *p) {
+  return prefill_of("llama-3.2-1b", 256, 1 << 20, 4, "sram.capacity=1MiB",
+                    "dram.bandwidth=819.2GBps", p);
+}
+
+/* The plan that knows SRAM's size is the best. */
 START_TEST(heft__prefill_in_tight_sram__no_worse_than_with_room_planned) {
   platform p;
-  dag *d = prefill_of("llama-3.2-1b", 256, 1 << 20, 4, "sram.capacity=1MiB",
-                      "dram.bandwidth=819.2GBps", &p);
+  dag *d = tight_prefill(&p);
   pol_host host = evaluate_host(1);
   pol_input in = rig_input(d, &p, &host, &mem);
   pol_plan plan = rig_plan("heft", &in, &mem);
