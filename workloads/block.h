@@ -171,7 +171,7 @@ uint64_t wl_piece_bytes(const wl_options *o, const wl_target *t);
 /* Of a step's `tokens` of each sequence, how many go through the layers together: as many as leave an
  * eighth of SRAM and a piece beside the normalised input, Q, K and V, which are all there before attention can begin. A
  * longer prompt goes through in even blocks, one after the other, each of which finds the KV rows of those before it in the
- * cache, and loads the weights again. As a block all but fills the SRAM that it is cut for, and runs in up to twice that
+ * cache, and loads the weights again. Under op, as a block all but fills the SRAM that it is cut for, and runs in up to twice that
  * (sim/design.h), two are in work at a time: a block's first norm comes after the block before last. Not fewer than make WL_LEAST_BLOCK_ROWS rows: SRAM too small for those is refused. */
 uint64_t wl_block_tokens(const model *m, const wl_options *o, const wl_target *t, uint64_t tokens);
 

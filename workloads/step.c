@@ -488,7 +488,7 @@ static int compile_step(run *r, uint64_t step, err *e) {
   for (r->token0 = 0; r->token0 < r->seq_rows; r->token0 += block) {
     uint64_t left = r->seq_rows - r->token0, tokens = left < block ? left : block;
     begin_block(r, past + r->token0, tokens);
-    b->behind = ends[n % 2];
+    b->behind = o->split == WL_OP ? ends[n % 2] : DAG_NO_TASK;
     set_layer(r, o->all ? "embed." : "");
     columns x = o->all ? embed(r) : load_input(r);
     if (compile_layers(r, &x, e)) return e->status;
