@@ -215,14 +215,17 @@ same infeasible1.csv infeasible2.csv "infeasible, resumed"
 RANDOM=${SEED:-$$}
 seed=${SEED:-$$}
 long=(--model stories15m --vary past=0:149:+1 --vary prefetch=0:3:+1 --out killed.csv)
+begun=$(date +%s%N)
 sweep "${long[@]}" || fail "uninterrupted: exit status $?"
+took_ms=$((($(date +%s%N) - begun) / 1000000)) # kills fall within it, on a busy machine, too
 mv killed.csv uninterrupted.csv
 kills=0 rounds=0 went_on=0
 while [ $kills -lt 20 ] && [ $rounds -lt 200 ]; do
   rounds=$((rounds + 1))
   "$bin" sweep --quiet "${long[@]}" --resume 2>stderr &
   child=$!
-  sleep "0.$(printf '%03d' $((RANDOM % 200)))"
+  ms=$((RANDOM % (took_ms < 900 ? took_ms + 1 : 900)))
+  sleep "0.$(printf '%03d' $ms)"
   signal=$((RANDOM % 4 == 0 ? 15 : 9))
   if kill -$signal $child 2>/dev/null; then
     wait $child 2>/dev/null
