@@ -161,15 +161,27 @@ static void open_loads(machine *m, uint32_t e, uint32_t t) {
   m->resource[e].ahead_B += bytes;
 }
 
+/* Does the engine's next task to load for come before those of all others? */
+static bool is_next(const machine *m, uint32_t e) {
+  const m_resource *res = &m->resource[e];
+  if (res->scan >= res->n_queue) return false;
+  for (uint32_t o = 0; o < m->plat->n_engines; o++) {
+    const m_resource *x = &m->resource[o];
+    if (x->scan >= x->n_queue) continue;
+    if (m->order.pos[queue_at(x, x->scan)] < m->order.pos[queue_at(res, res->scan)]) return false;
+  }
+  return true;
+}
+
 /* What may be loaded ahead on an engine, in bytes: its buffers, and its part of those lent. */
-static uint64_t window_B(const machine *m) {
+static uint64_t window_B(const machine *m, uint32_t e) {
   if (m->policy->pick != NULL || m->plat->n_srams > 1) return m->prefetch_B;
   uint64_t n = m->plat->n_engines, loading = 0;
-  for (uint32_t e = 0; e < n; e++) loading += m->resource[e].scan < m->resource[e].n_queue;
+  for (uint32_t o = 0; o < n; o++) loading += m->resource[o].scan < m->resource[o].n_queue;
   if (loading == 0 || m->prefetch_B > UINT64_MAX / 2 / n) return m->prefetch_B;
   uint64_t all_B = m->prefetch_B * n, half_B = (uint64_t)(m->plat->srams[0].capacity_B / 2);
   uint64_t part_B = (all_B < half_B ? all_B : half_B) / loading;
-  return part_B > m->prefetch_B ? part_B : m->prefetch_B;
+  return part_B > m->prefetch_B && is_next(m, e) ? part_B : m->prefetch_B;
 }
 
 /* The prefetch rule of machine.h. */
@@ -183,14 +195,13 @@ static void open_window(machine *m, uint32_t e) {
     current = m->task[next].ahead_B;
   }
   uint64_t ahead_B = res->ahead_B - current;
-  uint64_t window = window_B(m);
-  if (m->prefetch == 0 || (ahead_B > 0 && ahead_B >= window)) return; /* no load may go */
+  if (m->prefetch == 0 || (ahead_B > 0 && ahead_B >= window_B(m, e))) return; /* no load may go */
   for (; res->scan < res->n_queue; res->scan++) {
     uint32_t t = queue_at(res, res->scan);
     uint64_t bytes = closed_bytes(m, t);
     if (bytes == 0) continue;
     ahead_B = res->ahead_B - current;
-    if (ahead_B > 0 && ahead_B + bytes > window) return;
+    if (ahead_B > 0 && ahead_B + bytes > window_B(m, e)) return;
     open_loads(m, e, t);
   }
 }

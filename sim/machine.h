@@ -21,7 +21,9 @@
  * task that has loads may have all of them, if they are more. A load counts until its task starts.
  * In a static plan, with one SRAM, engines that have nothing more to load lend their buffers to the
  * others, in equal parts, as long as all buffers together take no more than half of the SRAM: under
- * op most engines stand by while few work through long chains of tiles.
+ * op most engines stand by while few work through long chains of tiles. An engine may use them only
+ * while what it would load next comes before that of all others in the order, so that nothing is
+ * held up by what is needed later.
  * N = 0: no load overlaps the engine's work. Moves are not held back: what they copy
  * was, unless it was computed.
  *
