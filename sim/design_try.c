@@ -123,7 +123,7 @@ static uint64_t room_of(const trial *x, const candidate *c, size_t i, const sear
   while (most > 0 && MORE[most] * (double)c->needs_B > (double)x->all_B) most--;
   if (i > most) return 0;
   if (long_ops(&x->o)) {
-    if (i > 0 && (c->least_s > CLOSE * s->measure || !same_plan(c->p, x->whole))) return 0;
+    if (i > 0 && c->least_s > CLOSE * s->measure) return 0;
     i = most - i;
   } else if (!same_plan(c->p, x->whole)) {
     if (i > 1) return 0;
