@@ -16,15 +16,22 @@ typedef struct costs {
   double read_s, compile_s, fork_s, simulate_s, write_s;
 } costs;
 
+/* A point that a process is to run. */
+typedef struct prepared {
+  sweep_run run;
+  const sweep_dag *dag; /* NULL: its process compiles it */
+} prepared;
+
 typedef struct sweep {
   const cli *c;
   sweep_source source;
   sweep_file file;
   uint64_t first, end, from; /* this shard's points; the first that is not there yet */
-  sweep_run now;             /* the point that was prepared last */
-  sweep_run first_run;       /* the first point, for its platform */
-  bool alike;                /* all points' platforms are, to SimGrid */
-  const sweep_dag *dag;      /* NULL: its process compiles it */
+  prepared batch[JOBS_MOST]; /* what was prepared last */
+  size_t batch_first, batch_n;
+  uint64_t counted;    /* points before it were prepared once */
+  sweep_run first_run; /* the first point, for its platform */
+  bool alike;          /* all points' platforms are, to SimGrid */
   double prepared_s;
   uint64_t again; /* the piece that is tried a second time; UINT64_MAX: none */
   bool shows, terminal;
@@ -44,53 +51,87 @@ static uint64_t point_of(const sweep *s, size_t piece) {
   return s->again != UINT64_MAX ? s->again : s->from + piece;
 }
 
-static int prepare(void *ctx, size_t piece, err *e) {
-  sweep *s = ctx;
+static void drop_batch(sweep *s) {
+  for (size_t k = 0; k < s->batch_n; k++) arena_free(&s->batch[k].run.mem);
+  s->batch_n = 0;
+}
+
+/* Adds a point to the batch. Not where the first one's process could not simulate it: `fits`. */
+static int add_point(sweep *s, size_t piece, bool *fits, err *e) {
+  prepared *x = &s->batch[s->batch_n];
+  uint64_t i = point_of(s, piece);
   double start = now_s();
-  arena_free(&s->now.mem);
-  if (sweep_read_point(&s->source, point_of(s, piece), &s->now, e)) return e->status;
+  if (sweep_read_point(&s->source, i, &x->run, e)) return e->status;
   double read = now_s();
-  s->dag = sweep_find_dag(&s->source, &s->now);
-  s->prepared_s = now_s();
   s->cost.read_s += read - start;
-  s->cost.compile_s += s->prepared_s - read;
+  *fits = s->batch_n == 0 || exec_simgrid_alike(&s->batch[0].run.plat, &x->run.plat);
+  if (!*fits) {
+    arena_free(&x->run.mem);
+    return ERR_OK;
+  }
+  x->dag = sweep_find_dag(&s->source, &x->run, i < s->counted);
+  s->cost.compile_s += now_s() - read;
+  if (i >= s->counted) s->counted = i + 1;
+  s->batch_n++;
   return ERR_OK;
 }
 
+static int prepare(void *ctx, size_t piece, size_t most, size_t *n, err *e) {
+  sweep *s = ctx;
+  drop_batch(s);
+  sweep_begin_batch(&s->source);
+  s->batch_first = piece;
+  bool fits = true;
+  while (fits && s->batch_n < most && !sweep_is_full(&s->source))
+    if (add_point(s, piece + s->batch_n, &fits, e)) return e->status;
+  *n = s->batch_n;
+  s->prepared_s = now_s();
+  return ERR_OK;
+}
+
+/* Between two points of a process. */
+static bool again(void *ctx, size_t piece) {
+  const sweep *s = ctx;
+  return exec_simgrid_again(&s->batch[piece - s->batch_first].run.plat);
+}
+
+static const jobs_batch BATCH = {.prepare = prepare, .again = again};
+
 /* The point's DAG; NULL: there is none, `why` says why. */
-static const dag *point_dag(sweep *s, pol_known *known, const char **why) {
+static const dag *point_dag(const prepared *x, pol_known *known, arena *a, const char **why) {
   static err fault;
-  sweep_run *x = &s->now;
-  const design_start *first = s->dag != NULL ? &s->dag->first : NULL;
+  fault = (err){0};
+  const design_start *first = x->dag != NULL ? &x->dag->first : NULL;
   const dag *d;
-  if (cmd_settle_work(&x->work, first, &d, known, &x->mem, &fault) == ERR_OK) return d;
+  if (cmd_settle_work(&x->run.work, first, &d, known, a, &fault) == ERR_OK) return d;
   *why = fault.msg;
   return NULL;
 }
 
-/* In a process of its own: a row and, behind it, what it cost. */
+/* In a process that is not the sweep's: a row and, behind it, what it cost. */
 static int work(void *ctx, size_t piece, out *result, err *e) {
-  (void)piece;
   sweep *s = ctx;
-  sweep_run *x = &s->now;
+  const prepared *x = &s->batch[piece - s->batch_first];
+  arena mem = {0};
   double start = now_s();
   static err fault;
+  fault = (err){0};
   const char *why = NULL;
   pol_known known = {0};
-  const dag *d = point_dag(s, &known, &why);
+  const dag *d = point_dag(x, &known, &mem, &why);
   double compiled = now_s();
-  if (d != NULL && cmd_simulate_row(&x->c, d, &x->plat, &known, result, &x->mem, &fault)) {
+  if (d != NULL && cmd_simulate_row(&x->run.c, d, &x->run.plat, &known, result, &mem, &fault)) {
     d = NULL;
     why = fault.msg;
   }
   if (d == NULL) {
-    report r = sweep_inputs(x, &x->mem);
+    report r = sweep_inputs(&x->run, &mem);
     report_write_csv_failure(&r, why, result);
   }
-  costs mine = {.fork_s = start - s->prepared_s,
-                .compile_s = compiled - start,
-                .simulate_s = now_s() - compiled};
+  costs mine = {.compile_s = compiled - start, .simulate_s = now_s() - compiled};
+  if (piece == s->batch_first) mine.fork_s = start - s->prepared_s;
   out_write(result, &mine, sizeof mine);
+  arena_free(&mem);
   (void)e;
   return ERR_OK;
 }
@@ -126,11 +167,12 @@ static int take(void *ctx, size_t piece, const jobs_result *r, err *e) {
   }
   if (s->again == UINT64_MAX) {
     s->again = s->from + piece;
-    int status = jobs_run_prepared(1, 1, prepare, work, take, s, e);
+    int status = jobs_run_batches(1, 1, &BATCH, work, take, s, e);
     s->again = UINT64_MAX;
     return status;
   }
-  report inputs = sweep_inputs(&s->now, &s->now.mem);
+  sweep_run *x = &s->batch[0].run;
+  report inputs = sweep_inputs(x, &x->mem);
   out *row = out_memory();
   report_write_csv_failure(&inputs, r->msg, row);
   size_t len;
@@ -240,9 +282,9 @@ static int run_points(sweep *s, arena *a, err *e) {
     return e->status;
   }
   s->begun_s = s->shown_s = now_s();
-  int status = jobs_run_prepared((size_t)(s->end - s->from), (size_t)s->c->number[CLI_JOBS],
-                                 prepare, work, take, s, e);
-  arena_free(&s->now.mem);
+  int status = jobs_run_batches((size_t)(s->end - s->from), (size_t)s->c->number[CLI_JOBS], &BATCH,
+                                work, take, s, e);
+  drop_batch(s);
   arena_free(&s->first_run.mem);
   if (status != ERR_OK) {
     sweep_file_leave(&s->file);

@@ -8,7 +8,9 @@
  * checked all points has counted their work, so that a DAG goes with its last point: what is kept
  * makes every fork dearer. DAGs to be used again are kept up to SWEEP_KEPT_TASKS tasks together;
  * from then on the one used last makes room, so that of work that comes round again most is found.
- */
+ *
+ * Points come in batches, each for one process: within a batch no DAG goes, and platforms are alike
+ * to SimGrid, so that the process can simulate one after the other. */
 #ifndef LS_CMD_SWEEP_H
 #define LS_CMD_SWEEP_H
 
@@ -35,7 +37,8 @@ typedef struct sweep_dag {
   char *key; /* all that it depends on, as text */
   arena mem;
   design_start first;
-  uint64_t left; /* points to come */
+  uint64_t left;  /* points to come */
+  uint64_t batch; /* the last one that used it */
 } sweep_dag;
 
 typedef struct sweep_source {
@@ -45,8 +48,9 @@ typedef struct sweep_source {
   const cli_opt *option; /* by key; CLI_SET: it is one of the platform's */
   sweep_named *plats, *models;
   size_t n_plats, cap_plats, n_models, cap_models;
-  sweep_dag *dags;
+  sweep_dag **dags; /* n_dags, each allocated by itself; the one used last at the end */
   size_t n_dags, cap_dags, kept_tasks;
+  uint64_t batch; /* counts them, from 1 on */
   sweep_count *counts; /* SWEEP_COUNTED slots; work beyond half of them is taken to come again */
   size_t n_counts;
   uint64_t compiled; /* how many times */
@@ -76,9 +80,16 @@ ERR_CHECK int sweep_read_point(sweep_source *s, uint64_t i, sweep_run *x, err *e
 /* Counts the work of a point that will come. */
 void sweep_count_work(sweep_source *s, const sweep_run *x);
 
-/* Its DAG, from those kept or compiled now; valid until the next call. NULL: no other point to come
- * has that work, so it is the point's own process that compiles it. */
-const sweep_dag *sweep_find_dag(sweep_source *s, const sweep_run *x);
+/* Begins a batch. Gives back DAGs of which no point is to come. */
+void sweep_begin_batch(sweep_source *s);
+
+/* A point's DAG, from those kept or compiled now; valid for the batch. NULL: no other point to come
+ * has that work, so it is the point's own process that compiles it. `again`: the point was asked
+ * about before, and is not counted another time. */
+const sweep_dag *sweep_find_dag(sweep_source *s, const sweep_run *x, bool again);
+
+/* Is there no room for a further DAG in this batch? */
+bool sweep_is_full(const sweep_source *s);
 
 /* A report with the point's inputs and no result. */
 report sweep_inputs(const sweep_run *x, arena *a);

@@ -91,12 +91,12 @@ int sweep_source_open(sweep_source *s, const cli *c, arena *a, err *e) {
 static void drop_dag(sweep_dag *x) {
   arena_free(&x->mem);
   free(x->key);
-  *x = (sweep_dag){0};
+  free(x);
 }
 
 void sweep_source_close(sweep_source *s) {
   sweep_cursor_free(&s->cursor);
-  for (size_t i = 0; i < s->n_dags; i++) drop_dag(&s->dags[i]);
+  for (size_t i = 0; i < s->n_dags; i++) drop_dag(s->dags[i]);
   s->n_dags = 0;
 }
 
@@ -267,34 +267,64 @@ void sweep_count_work(sweep_source *s, const sweep_run *x) {
   free(key);
 }
 
-static void drop_last(sweep_source *s) {
-  s->kept_tasks -= tasks_of(&s->dags[s->n_dags - 1]);
-  drop_dag(&s->dags[--s->n_dags]);
+static void drop(sweep_source *s, size_t i) {
+  s->kept_tasks -= tasks_of(s->dags[i]);
+  drop_dag(s->dags[i]);
+  s->n_dags--;
+  memmove(&s->dags[i], &s->dags[i + 1], (s->n_dags - i) * sizeof(sweep_dag *));
 }
 
-const sweep_dag *sweep_find_dag(sweep_source *s, const sweep_run *x) {
-  if (s->n_dags > 0 && s->dags[s->n_dags - 1].left == 0) drop_last(s); /* its points are over */
-  sweep_dag new = {.key = work_key(x), .left = 1};
-  sweep_count *count = find_count(s, new.key);
-  if (count != NULL) new.left = count->left > 0 ? --count->left : 0;
+void sweep_begin_batch(sweep_source *s) {
+  s->batch++;
+  for (size_t i = s->n_dags; i-- > 0;)
+    if (s->dags[i]->left == 0) drop(s, i);
+}
+
+static bool is_over(const sweep_source *s) {
+  return s->n_dags > 0 && s->kept_tasks + s->n_dags > SWEEP_KEPT_TASKS;
+}
+
+bool sweep_is_full(const sweep_source *s) {
+  return is_over(s) && s->dags[0]->batch == s->batch;
+}
+
+/* Room for another one; the batch's own stay. */
+static void make_room(sweep_source *s) {
+  for (size_t i = s->n_dags; is_over(s) && i-- > 0;)
+    if (s->dags[i]->batch != s->batch) drop(s, i);
+}
+
+static const sweep_dag *use(sweep_source *s, size_t i, uint64_t left) {
+  sweep_dag *x = s->dags[i];
+  memmove(&s->dags[i], &s->dags[i + 1], (s->n_dags - 1 - i) * sizeof x);
+  s->dags[s->n_dags - 1] = x;
+  x->left = left;
+  x->batch = s->batch;
+  return x;
+}
+
+const sweep_dag *sweep_find_dag(sweep_source *s, const sweep_run *x, bool again) {
+  char *key = work_key(x);
+  sweep_count *count = find_count(s, key);
+  uint64_t left = 1;
+  if (count != NULL && count->left > 0 && !again) count->left--;
+  if (count != NULL) left = count->left;
   for (size_t i = s->n_dags; i-- > 0;) {
-    if (strcmp(s->dags[i].key, new.key) != 0) continue;
-    free(new.key);
-    s->dags[i].left = new.left;
-    sweep_dag found = s->dags[i]; /* the one used last stands at the end */
-    memmove(&s->dags[i], &s->dags[i + 1], (s->n_dags - 1 - i) * sizeof found);
-    s->dags[s->n_dags - 1] = found;
-    return &s->dags[s->n_dags - 1];
+    if (strcmp(s->dags[i]->key, key) != 0) continue;
+    free(key);
+    return use(s, i, left);
   }
   s->compiled++;
-  if (count != NULL && new.left == 0) {
-    free(new.key);
+  if (count != NULL && left == 0) {
+    free(key);
     return NULL;
   }
-  if (s->n_dags > 0 && s->kept_tasks + s->n_dags > SWEEP_KEPT_TASKS) drop_last(s);
+  make_room(s);
+  sweep_dag *new = mem_alloc(1, sizeof *new);
+  *new = (sweep_dag){.key = key};
   err ignored = {0};
-  if (cmd_compile_first(&x->work, &new.first, &new.mem, &ignored)) new.first.dag = NULL;
-  s->kept_tasks += tasks_of(&new);
+  if (cmd_compile_first(&x->work, &new->first, &new->mem, &ignored)) new->first.dag = NULL;
+  s->kept_tasks += tasks_of(new);
   ARENA_PUSH(s->mem, s->dags, s->n_dags, s->cap_dags, new);
-  return &s->dags[s->n_dags - 1];
+  return use(s, s->n_dags - 1, left);
 }

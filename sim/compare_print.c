@@ -70,8 +70,8 @@ static void print_field(const compare_run *r, size_t n, const char *key, out *o)
   for (size_t i = 1; i < n && a != NULL && json_is_number(a); i++) {
     const json *v = compare_field_of(&r[i], key);
     snprintf(text, sizeof text, "%s", "");
-    if (v != NULL && json_is_number(v) && json_num(a) != 0 && !is_input(key))
-      snprintf(text, sizeof text, "%+.2f%%", 100 * (json_num(v) / json_num(a) - 1));
+    double change = v != NULL && json_is_number(v) ? 100 * (json_num(v) / json_num(a) - 1) : NAN;
+    if (isfinite(change) && !is_input(key)) snprintf(text, sizeof text, "%+.2f%%", change);
     if (*text != '\0' || i + 1 < n) put_cell(o, text);
   }
   out_char(o, '\n');

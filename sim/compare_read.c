@@ -8,6 +8,9 @@
 static const char TRACE_BEGIN[] = "{\"traceEvents\":[";
 static const char META_BEGIN[] = "\n],\"metadata\":";
 
+/* Of any number: sums and ratios of such are numbers, too. */
+static const double MOST = 1e100;
+
 /* ---- fields ---- */
 
 enum { MAX_DEPTH = 8 };
@@ -21,6 +24,9 @@ typedef struct fields {
 static int add_fields(fields *f, const char *path, const json *v, int depth, err *e) {
   if (!json_is_object(v) && !json_is_array(v)) {
     compare_field x = {.key = path, .value = v};
+    if (json_is_number(v) && !(fabs(json_num(v)) <= MOST))
+      return err_set(e, ERR_BAD, "%s: %s: is %g; a report's numbers are at most %g", f->r->path,
+                     path, json_num(v), MOST);
     if (!json_is_null(v)) ARENA_PUSH(f->a, f->r->fields, f->r->n_fields, f->cap, x);
     return ERR_OK;
   }
@@ -63,7 +69,7 @@ static int read_report(compare_run *r, arena *a, err *e) {
                    "%s: .format: is \"%.40s\"; compare reads reports (llamasim-report) and traces",
                    r->path, format);
   if (json_need_u64(&d, r->report, "", "version", 1, 1, &version, e)) return e->status;
-  if (json_need_f64(&d, r->report, "", "makespan_s", 0, 1e300, &r->makespan_s, e)) return e->status;
+  if (json_need_f64(&d, r->report, "", "makespan_s", 0, MOST, &r->makespan_s, e)) return e->status;
   fields f = {.r = r, .a = a};
   if (add_fields(&f, "", r->report, 0, e)) return e->status;
   r->by_key = ARENA_NEW(a, compare_field, r->n_fields);
@@ -93,9 +99,9 @@ static int add_task(compare_run *r, const char *line, size_t len, size_t *cap, a
   if (json_need_str(&d, d.root, "", "name", &name, e) ||
       json_need_u64(&d, args, ".args", "task_id", 0, UINT32_MAX, &t.id, e) ||
       json_need_str(&d, args, ".args", "op", &op, e) ||
-      json_need_f64(&d, args, ".args", "start_s", 0, 1e300, &t.start_s, e) ||
-      json_need_f64(&d, args, ".args", "dur_s", 0, 1e300, &t.dur_s, e) ||
-      json_need_f64(&d, args, ".args", "critical_s", 0, 1e300, &t.critical_s, e)) {
+      json_need_f64(&d, args, ".args", "start_s", 0, MOST, &t.start_s, e) ||
+      json_need_f64(&d, args, ".args", "dur_s", 0, MOST, &t.dur_s, e) ||
+      json_need_f64(&d, args, ".args", "critical_s", 0, MOST, &t.critical_s, e)) {
     status = e->status;
   } else {
     t.name = arena_strdup(a, name);

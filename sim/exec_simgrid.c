@@ -13,6 +13,7 @@
 #include <simgrid/semaphore.h>
 
 #include "sim/exec_simgrid_load.h"
+#include "sim/exec_simgrid_streams.h"
 
 /* SimGrid's clock at the end, far beyond that of any run (up to 1e13 s both are exact): a run that
  * is told when to end leaves its actors as they are. Without, each of them would have to end, which
@@ -43,8 +44,8 @@ typedef struct lane { /* what an actor does */
   double second_begin_s;
 } lane;
 
-/* One simulation: what the actors share. SimGrid gives its actors no argument but strings, so it is
- * found here; there is one simulation a process anyway. */
+/* A simulation: what the actors share. SimGrid gives its actors no argument but strings, so it is
+ * found here; there is one simulation at a time anyway. */
 static struct {
   machine *m;
   const platform *plat;
@@ -56,7 +57,9 @@ static struct {
   size_t n_streams;    /* quiet and real, of the main actors */
   size_t n_known;      /* quiet and apart: whose ends are known */
   double known_next_s; /* none of them begins or ends before it */
-  bool rehearses, used;
+  bool rehearses;
+  const platform *made; /* what SimGrid's platform was made of; NULL: there is none yet */
+  bool used, failed;    /* there was a simulation; one that did not end well */
 } sim;
 
 static void wake(uint32_t r) {
@@ -312,103 +315,6 @@ static void resource_actor(int argc, char **argv) {
   }
 }
 
-static bool on_route(const plat_route *r, uint32_t link) {
-  for (uint32_t i = 0; r != NULL && i < r->n_links; i++)
-    if (r->link[i] == link) return true;
-  return false;
-}
-
-/* The most that transfers can bring over link `l`: each direction no more than the narrowest other
- * link of its route lets through, and both together no more than a link that they share. */
-static double brought_Bps(const platform *p, const plat_route *dma[2], uint32_t l) {
-  double sum = 0, shared = INFINITY;
-  bool both = on_route(dma[0], l) && on_route(dma[1], l);
-  for (int d = 0; d < 2; d++) {
-    if (!on_route(dma[d], l)) continue;
-    double others = INFINITY;
-    for (uint32_t i = 0; i < dma[d]->n_links; i++) {
-      uint32_t k = dma[d]->link[i];
-      if (k == l || p->links[k].fatpipe) continue;
-      others = fmin(others, p->links[k].bandwidth_Bps);
-      if (both && on_route(dma[1 - d], k)) shared = fmin(shared, p->links[k].bandwidth_Bps);
-    }
-    sum += others;
-  }
-  return fmin(sum, shared);
-}
-
-/* The same where there are several SRAMs: the sum over the routes of all transfers. */
-static double brought_by_all_Bps(const platform *p, uint32_t l) {
-  double sum = 0;
-  for (size_t i = 0; i < p->n_routes; i++) {
-    const plat_route *r = &p->routes[i];
-    bool engine = r->src < p->n_engines || r->dst < p->n_engines;
-    if (engine || !on_route(r, l)) continue;
-    double others = INFINITY;
-    for (uint32_t k = 0; k < r->n_links; k++)
-      if (r->link[k] != l && !p->links[r->link[k]].fatpipe)
-        others = fmin(others, p->links[r->link[k]].bandwidth_Bps);
-    sum += others;
-  }
-  return sum;
-}
-
-/* The route of the engine's streams that are not apart; NULL: there is none. `n` counts them. */
-static const plat_route *busy_route(const platform *p, size_t engine, size_t *n) {
-  const plat_route *busy = NULL;
-  *n = 0;
-  for (size_t s = 0; s < p->n_srams; s++) {
-    const plat_route *r = plat_find_route(p, plat_host_sram(p, s), plat_host_engine(p, engine));
-    if (r != NULL && !is_apart(r)) busy = r, ++*n;
-  }
-  return busy;
-}
-
-static bool needs_second(const platform *p, size_t engine) {
-  size_t n;
-  (void)busy_route(p, engine, &n);
-  return n > 1;
-}
-
-/* How many streams fit on every shared link at the same time, each at its route's rate, beside all
- * that transfers can bring. Where an engine may have two streams that are not apart, none. */
-static size_t quiet_streams(const platform *p) {
-  size_t quiet = p->n_engines;
-  const plat_route *dma[2] = {plat_find_route(p, plat_host_dram(p), plat_host_sram(p, 0)),
-                              plat_find_route(p, plat_host_sram(p, 0), plat_host_dram(p))};
-  for (uint32_t l = 0; l < p->n_links; l++) {
-    if (p->links[l].fatpipe) continue;
-    double widest = 0, bandwidth = p->links[l].bandwidth_Bps;
-    double brought = p->n_srams > 1 ? brought_by_all_Bps(p, l) : brought_Bps(p, dma, l);
-    size_t users = 0, n;
-    for (size_t e = 0; e < p->n_engines; e++) {
-      const plat_route *r = busy_route(p, e, &n);
-      if (n > 1) return 0;
-      if (on_route(r, l)) users++, widest = fmax(widest, r->bandwidth_Bps);
-    }
-    if (users == 0 || (users == 1 && brought == 0)) continue;
-    size_t fit = bandwidth > brought ? (size_t)((bandwidth - brought) / widest) : 0;
-    if (fit < users && fit < quiet) quiet = fit;
-  }
-  return quiet;
-}
-
-/* Streams to engines over links that no other route crosses. An engine runs one task at a time, and
- * a task has one stream from an SRAM: so they have their links for themselves. */
-static bool *find_apart(const platform *p, arena *a) {
-  bool *apart = ARENA_NEW(a, bool, p->n_routes);
-  uint32_t *users = ARENA_NEW(a, uint32_t, p->n_links);
-  for (size_t i = 0; i < p->n_routes; i++)
-    for (uint32_t k = 0; k < p->routes[i].n_links; k++) users[p->routes[i].link[k]]++;
-  for (size_t i = 0; i < p->n_routes; i++) {
-    const plat_route *r = &p->routes[i];
-    apart[i] = r->src < p->n_engines || r->dst < p->n_engines;
-    for (uint32_t k = 0; k < r->n_links && apart[i]; k++)
-      apart[i] = p->links[r->link[k]].fatpipe || users[r->link[k]] == 1;
-  }
-  return apart;
-}
-
 static void find_hosts(const platform *p, arena *a) {
   uint32_t n = plat_host_dma(p, 0) + (uint32_t)p->n_dmas;
   sim.host = ARENA_NEW(a, sg_host_t, n);
@@ -423,7 +329,7 @@ static void start_actors(uint32_t r) {
   sim.lane[r].sem = sg_sem_init(0);
   sg_host_t home = r < p->n_engines ? sim.host[r] : sim.host[plat_host_dma(p, 0)];
   sim.lane[r].actor = sg_actor_create_(number, home, resource_actor, 2, argv);
-  if (r >= p->n_engines || !needs_second(p, r)) return;
+  if (r >= p->n_engines || !exec_streams_meet(p, sim.apart, r)) return;
   sim.lane[r].second = sg_sem_init(0);
   sim.lane[r].second_over = sg_sem_init(0);
   argv[0] = "second";
@@ -458,10 +364,10 @@ static int prepare(const platform *p, bool rehearses, err *e) {
   static arena forever;
   assert(sim.lane == NULL && "one platform a process");
   if (exec_load(p, e)) return e->status;
-  sim.plat = p;
+  sim.plat = sim.made = p;
   sim.rehearses = rehearses;
   find_hosts(p, &forever);
-  sim.apart = find_apart(p, &forever);
+  sim.apart = exec_streams_apart(p, &forever);
   sim.n_lanes = p->n_engines;
   for (size_t i = 0; i < p->n_dmas; i++) sim.n_lanes += p->dmas[i].channels;
   sim.lane = ARENA_NEW(&forever, lane, sim.n_lanes);
@@ -476,21 +382,44 @@ int exec_simgrid_prepare(const platform *p, err *e) {
   return ERR_OK;
 }
 
+/* Do all actors wait for what begins a simulation, with nothing left over from the last one? */
+static bool at_rest(void) {
+  for (uint32_t r = 0; r < sim.n_lanes; r++) {
+    const lane *l = &sim.lane[r];
+    if (!l->idle || !sg_sem_would_block(l->sem) || l->stream[0].kind != NONE ||
+        l->stream[1].kind != NONE)
+      return false;
+    if (l->second != NULL &&
+        (!sg_sem_would_block(l->second) || !sg_sem_would_block(l->second_over)))
+      return false;
+  }
+  return sim.n_streams == 0 && sim.n_known == 0;
+}
+
+bool exec_simgrid_again(const platform *p) {
+  if (sim.made == NULL) return true;
+  if (!exec_simgrid_alike(sim.made, p)) return false;
+  return !sim.used || (!sim.failed && at_rest() && exec_can_rewind());
+}
+
 int exec_simgrid(const dag *d, const platform *p, const policy *pol, const machine_options *opt,
                  const observer *obs, arena *a, err *e) {
-  assert(!sim.used && "one simulation a process");
+  assert(exec_simgrid_again(p) && "one platform a process");
   if (machine_new(&sim.m, d, p, pol, opt, obs, a, e)) return e->status;
   if (sim.lane == NULL && prepare(p, false, e)) return e->status;
+  if (sim.used) exec_rewind();
   sim.used = true;
   assert(sim.n_lanes == machine_resources(sim.m));
   sim.plat = p;
   exec_load_bandwidths(p);
-  sim.quiet = quiet_streams(p);
+  sim.quiet = exec_streams_quiet(p, sim.apart);
   sim.known_next_s = INFINITY;
   machine_begin(sim.m);
   for (uint32_t r = machine_wake(sim.m); r != OBS_NONE; r = machine_wake(sim.m)) continue;
   for (uint32_t r = 0; r < sim.n_lanes; r++)
     if (machine_job_of(sim.m, r) != NULL) wake(r);
   simgrid_run_until(FOREVER_S);
-  return machine_verdict(sim.m, e);
+  int status = machine_verdict(sim.m, e);
+  sim.failed = status != ERR_OK;
+  return status;
 }

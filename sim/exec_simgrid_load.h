@@ -9,6 +9,8 @@
 #ifndef LS_EXEC_SIMGRID_LOAD_H
 #define LS_EXEC_SIMGRID_LOAD_H
 
+#include <stdbool.h>
+
 #include "sim/platform.h"
 
 enum { EXEC_SCALE = 1 << 20 };
@@ -21,5 +23,11 @@ ERR_CHECK int exec_load(const platform *p, err *e);
 
 /* Gives the links of the loaded platform the bandwidths of one of the same shape. */
 void exec_load_bandwidths(const platform *p);
+
+/* Sets SimGrid's clock, which nothing may be waiting for, to 0; or only says whether that can be
+ * done. SimGrid has no function for it, but a variable, which its library exports and which has
+ * the same name in 3.32 and 4.x; where it is not found, the answer is no. */
+bool exec_can_rewind(void);
+void exec_rewind(void);
 
 #endif

@@ -316,6 +316,8 @@ START_TEST(compare_parse__no_report__is_refused) {
   refuses("{\"format\": \"llamasim-report\", \"version\": 2}", "version");
   refuses("{\"format\": \"llamasim-report\", \"version\": 1}", "makespan_s: is missing");
   refuses("{\"format\": \"llamasim-report\", \"version\": 1, \"makespan_s\": -1}", "is -1");
+  refuses("{\"format\": \"llamasim-report\", \"version\": 1, \"makespan_s\": 2e100}", "is 2e+100");
+  refuses(HEAD ", \"links\": {\"bus\": -3e300}}", "links.bus: is -3e+300");
   refuses(HEAD ", \"a\": [[[[[[[[[1]]]]]]]]]}", "nested deeper");
   refuses(HEAD ", \"a\": [{\"name\": \"x\", \"v\": 1}, {\"name\": \"x\", \"v\": 2}]}",
           "a.x.name: stands there twice");

@@ -6,6 +6,7 @@
 
 #include "sim/attribution.h"
 #include "tests/fixture.h"
+#include "tests/policy_rig.h"
 #include "tests/suite.h"
 
 /* SimGrid sums doubles in steps: contended chains drift by a few 1e-13 a step (model.md), far below
@@ -456,31 +457,6 @@ START_TEST(sram__loads_behind_one_without_room__wait_for_room_too) {
 }
 END_TEST
 
-/* A policy that never gives an engine anything to do: a defect, which must not look like success.
- */
-static int plan_nothing(const pol_input *in, pol_plan *plan, arena *a, err *e) {
-  (void)in, (void)plan, (void)a, (void)e;
-  return ERR_OK;
-}
-
-static void *start_nothing(const pol_input *in, const pol_plan *plan, arena *a) {
-  (void)in, (void)plan, (void)a;
-  return NULL;
-}
-
-static void ready_nothing(void *state, uint32_t task) {
-  (void)state, (void)task;
-}
-
-static uint32_t pick_nothing(void *state, uint32_t engine) {
-  (void)state, (void)engine;
-  return POL_NONE;
-}
-
-static void taken_nothing(void *state, uint32_t task, uint32_t engine) {
-  (void)state, (void)task, (void)engine;
-}
-
 static int run_policy(fx_backend b, const policy *pol, err *e) {
   platform p = fx_platform(&(fx_chip){.engines = 2}, &mem);
   dag *d = dag_new(&mem);
@@ -495,10 +471,8 @@ static int run_policy(fx_backend b, const policy *pol, err *e) {
 }
 
 START_TEST(machine__nothing_can_start__internal_error_that_says_who_waits) {
-  policy idle = {"idle",        "",           plan_nothing, start_nothing,
-                 ready_nothing, pick_nothing, taken_nothing};
   err e = {0};
-  ck_assert_int_eq(run_policy((fx_backend)_i, &idle, &e), ERR_INTERNAL);
+  ck_assert_int_eq(run_policy((fx_backend)_i, &rig_idle, &e), ERR_INTERNAL);
   ck_assert_ptr_nonnull(strstr(e.msg, "of 6 tasks unfinished"));
   ck_assert_ptr_nonnull(strstr(e.msg, "waits for"));
 }

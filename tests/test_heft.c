@@ -7,6 +7,7 @@
 #include "sim/evaluate.h"
 #include "sim/policy/list_dag.h"
 #include "tests/fixture.h"
+#include "tests/policy_rig.h"
 #include "tests/suite.h"
 #include "workloads/block.h"
 
@@ -18,25 +19,6 @@ static void setup(void) {
 
 static void teardown(void) {
   arena_free(&mem);
-}
-
-static pol_input input_of(const dag *d, const platform *p, const pol_host *host) {
-  err e = {0};
-  reach *r = ARENA_NEW(&mem, reach, 1);
-  ck_assert_int_eq(reach_make(r, p, d, &mem, &e), ERR_OK);
-  return (pol_input){.dag = d,
-                     .plat = p,
-                     .succ = dag_successors(d, &mem),
-                     .reach = r,
-                     .prefetch = 2,
-                     .host = host};
-}
-
-static pol_plan plan_of(const char *name, const pol_input *in) {
-  err e = {0};
-  pol_plan plan;
-  ck_assert_msg(pol_make_plan(pol_find(name), in, &plan, &mem, &e) == ERR_OK, "%s", e.msg);
-  return plan;
 }
 
 /* ---- groups ---------------------------------------------------------------------------------- */
@@ -60,8 +42,8 @@ START_TEST(list_dag__third_group__goes_where_less_is_promised) {
   d->n_groups = 3;
   for (size_t i = 0; i < sizeof group / sizeof *group; i++)
     fx_matmul(d, x, fx_weight(d, 1000, 1000), 1000, 1000, group[i]);
-  pol_input in = input_of(d, &p, NULL);
-  pol_plan plan = plan_of("fit", &in);
+  pol_input in = rig_input(d, &p, NULL, &mem);
+  pol_plan plan = rig_plan("fit", &in, &mem);
   ck_assert_uint_ne(engine_of(d, &plan, 0), engine_of(d, &plan, 1));
   ck_assert_uint_eq(engine_of(d, &plan, 2), engine_of(d, &plan, 1));
 }
@@ -81,7 +63,7 @@ static const uint32_t *filled(const uint64_t *load_B, uint32_t n) {
     order[i] = (uint32_t)d->n_tasks - 1;
     number[order[i]] = i;
   }
-  pol_input in = input_of(d, &p, NULL);
+  pol_input in = rig_input(d, &p, NULL, &mem);
   pol_plan plan = {.order = ARENA_NEW(&mem, uint32_t, n),
                    .engine = ARENA_NEW(&mem, uint32_t, d->n_tasks),
                    .n_order = n};
@@ -118,7 +100,7 @@ static double second_chain_s(uint64_t sram_B) {
     first[i] = (uint32_t)d->n_tasks - 1;
     fx_matmul(d, y, fx_weight(d, 1, 400000), 1, 400000, DAG_NO_GROUP);
   }
-  pol_input in = input_of(d, &p, NULL);
+  pol_input in = rig_input(d, &p, NULL, &mem);
   list_dag l = list_dag_new(&in, &mem);
   list_dag_with_room(&l, &mem);
   l.plan = list_plan_new(&l.g, &mem);
@@ -172,7 +154,7 @@ static double other_s(const char *name, const pol_input *in) {
   pol_plan plan = {.order = ARENA_NEW(&mem, uint32_t, in->dag->n_tasks),
                    .engine = ARENA_NEW(&mem, uint32_t, in->dag->n_tasks)};
   if (pol_find(name)->pick == NULL) {
-    plan = plan_of(name, in);
+    plan = rig_plan(name, in, &mem);
   } else {
     for (uint32_t t = 0; t < in->dag->n_tasks; t++) plan.n_order += list_dag_is_compute(in, t);
     if (!(evaluate_record(NULL, in, pol_find(name), &plan) < INFINITY)) return INFINITY;
@@ -226,8 +208,8 @@ START_TEST(heft__prefill_in_tight_sram__no_worse_than_with_room_planned) {
   dag *d = prefill_of("llama-3.2-1b", 256, 1 << 20, 4, "sram.capacity=1MiB",
                       "dram.bandwidth=819.2GBps", &p);
   pol_host host = evaluate_host(1);
-  pol_input in = input_of(d, &p, &host);
-  pol_plan plan = plan_of("heft", &in);
+  pol_input in = rig_input(d, &p, &host, &mem);
+  pol_plan plan = rig_plan("heft", &in, &mem);
   double is = evaluate_plan(NULL, &in, &plan, NULL), room_s = in_order_s(&in, 0);
   ck_assert_double_lt(room_s, INFINITY);
   ck_assert_double_le(is, room_s * (1 + 1e-9));
@@ -240,8 +222,8 @@ START_TEST(heft__many_engines__no_worse_than_on_few) {
   dag *d = prefill_of("llama-3.1-8b", 512, 4 << 20, 8, "sram.capacity=8MiB",
                       "dram.bandwidth=102.4GBps", &p);
   pol_host host = evaluate_host(1);
-  pol_input in = input_of(d, &p, &host);
-  pol_plan plan = plan_of("heft", &in);
+  pol_input in = rig_input(d, &p, &host, &mem);
+  pol_plan plan = rig_plan("heft", &in, &mem);
   double is = evaluate_plan(NULL, &in, &plan, NULL), few_s = in_order_s(&in, LIST_FEW);
   ck_assert_double_lt(few_s, INFINITY);
   ck_assert_double_le(is, few_s * (1 + 1e-9));
@@ -252,8 +234,8 @@ START_TEST(heft__simulated__no_worse_than_the_plans_of_others_or_close_to_the_bo
   platform p;
   dag *d = tight_dag((uint64_t)_i, &p);
   pol_host host = evaluate_host(1);
-  pol_input in = input_of(d, &p, &host), alone = input_of(d, &p, NULL);
-  pol_plan plan = plan_of("heft", &in), unseen = plan_of("heft", &alone);
+  pol_input in = rig_input(d, &p, &host, &mem), alone = rig_input(d, &p, NULL, &mem);
+  pol_plan plan = rig_plan("heft", &in, &mem), unseen = rig_plan("heft", &alone, &mem);
   double is = evaluate_plan(NULL, &in, &plan, NULL);
   bounds b = est_bounds(&p, d, &mem);
   ck_assert_double_lt(is, INFINITY);
@@ -265,20 +247,6 @@ START_TEST(heft__simulated__no_worse_than_the_plans_of_others_or_close_to_the_bo
 }
 END_TEST
 
-static uint64_t simulations;
-
-static double count_plan(void *self, const pol_input *in, const pol_plan *plan, pol_event *events) {
-  (void)self;
-  simulations++;
-  return evaluate_plan(NULL, in, plan, events);
-}
-
-static double count_record(void *self, const pol_input *in, const policy *p, pol_plan *plan) {
-  (void)self;
-  simulations++;
-  return evaluate_record(NULL, in, p, plan);
-}
-
 /* One task a group of 100 loads: few simulations of many tasks, none of too many. */
 START_TEST(heft__many_tasks__simulates_less) {
   const uint32_t n_tasks[] = {2000, 20000, 60000, 70000};
@@ -289,12 +257,11 @@ START_TEST(heft__many_tasks__simulates_less) {
     uint32_t x = fx_load(d, 10);
     for (uint32_t i = 0; d->n_tasks < n_tasks[k]; i++)
       fx_matmul(d, x, fx_weight(d, 1 + i % 7, 10), 1 + i % 7, 10, DAG_NO_GROUP);
-    pol_host host = {.makespan = count_plan, .record = count_record};
-    pol_input in = input_of(d, &p, &host);
-    simulations = 0;
-    plan_of("heft", &in);
-    ck_assert_uint_le(simulations, most[k]);
-    ck_assert_uint_eq(simulations > 0, most[k] > 0);
+    pol_host host = rig_counting_host(0);
+    pol_input in = rig_input(d, &p, &host, &mem);
+    rig_plan("heft", &in, &mem);
+    ck_assert_uint_le(rig_simulations, most[k]);
+    ck_assert_uint_eq(rig_simulations > 0, most[k] > 0);
   }
 }
 END_TEST
@@ -314,8 +281,8 @@ static double step_s(const char *chip, bool prefill, const char *set) {
   wl_target target = {.engines = (uint32_t)p.n_engines, .sram_B = (uint64_t)p.srams[0].capacity_B};
   ck_assert_msg(wl_compile(&m, &o, &target, &d, &mem, &e) == ERR_OK, "%s", e.msg);
   pol_host host = evaluate_host(1);
-  pol_input in = input_of(d, &p, &host);
-  pol_plan plan = plan_of("heft", &in);
+  pol_input in = rig_input(d, &p, &host, &mem);
+  pol_plan plan = rig_plan("heft", &in, &mem);
   return evaluate_plan(NULL, &in, &plan, NULL);
 }
 

@@ -162,6 +162,152 @@ START_TEST(jobs_run__two_at_once__run_side_by_side) {
 }
 END_TEST
 
+/* ---- some pieces a process ---- */
+
+/* What was prepared; what the last process was prepared for, as it sees it. */
+static struct {
+  size_t calls, first, n, most, refuse_at;
+  size_t pieces; /* summed up over the calls */
+} batch;
+
+static int prepare_all(void *ctx, size_t i, size_t most, size_t *n, err *e) {
+  (void)ctx;
+  if (i == batch.refuse_at) return err_set(e, ERR_BAD, "not %zu", i);
+  batch.first = i;
+  *n = batch.n = most;
+  batch.calls++;
+  batch.pieces += most;
+  if (most > batch.most) batch.most = most;
+  return ERR_OK;
+}
+
+/* Says how many pieces its process had before it. */
+static int count(void *ctx, size_t i, out *result, err *e) {
+  static size_t before;
+  (void)ctx, (void)e;
+  if (i < batch.first || i >= batch.first + batch.n) return ERR_INTERNAL;
+  if (i != batch.first + before) return ERR_INTERNAL;
+  before++;
+  out_printf(result, "%zu", before - 1);
+  return ERR_OK;
+}
+
+static void begin_batches(void) {
+  memset(&batch, 0, sizeof batch);
+  batch.refuse_at = SIZE_MAX;
+  got = (seen){.stop_at = MAX, .me = getpid()};
+}
+
+START_TEST(jobs_run_batches__short_pieces__some_a_process_in_order) {
+  const jobs_batch all = {.prepare = prepare_all};
+  const size_t jobs[] = {1, 2, 7};
+  for (size_t k = 0; k < sizeof jobs / sizeof *jobs; k++) {
+    begin_batches();
+    ck_assert_int_eq(jobs_run_batches(MAX, jobs[k], &all, count, note, &got, &fault), ERR_OK);
+    ck_assert_uint_eq(got.n, MAX);
+    ck_assert_uint_eq(batch.pieces, MAX);
+    ck_assert_uint_le(batch.most, JOBS_MOST);
+    size_t first = 0;
+    for (size_t i = 0; i < MAX; i++) {
+      ck_assert_int_eq(got.status[i], ERR_OK);
+      first += strcmp(got.text[i], "0") == 0;
+    }
+    ck_assert_uint_eq(first, batch.calls);
+  }
+}
+END_TEST
+
+static int takes_its_time(void *ctx, size_t i, out *result, err *e) {
+  (void)ctx, (void)i, (void)e, (void)result;
+  usleep(60000);
+  return ERR_OK;
+}
+
+START_TEST(jobs_run_batches__long_pieces__one_a_process) {
+  const jobs_batch all = {.prepare = prepare_all};
+  begin_batches();
+  ck_assert_int_eq(jobs_run_batches(12, 2, &all, takes_its_time, note, &got, &fault), ERR_OK);
+  ck_assert_uint_eq(got.n, 12);
+  ck_assert_uint_eq(batch.most, 1);
+}
+END_TEST
+
+/* Every fifth piece ends its process in some way; the fourth of ten fails. */
+static int ends_in_some_way(void *ctx, size_t i, out *result, err *e) {
+  (void)ctx;
+  out_printf(result, "%zu", i);
+  if (i % 10 == 3) return err_set(e, ERR_BAD, "no %zu", i);
+  if (i % 15 == 4) raise(SIGKILL);
+  if (i % 15 == 9) _exit(0);
+  if (i % 15 == 14) _exit(9);
+  return ERR_OK;
+}
+
+START_TEST(jobs_run_batches__processes_that_die__lose_one_piece_each) {
+  const jobs_batch all = {.prepare = prepare_all};
+  const size_t jobs[] = {1, 3, 20};
+  for (size_t k = 0; k < sizeof jobs / sizeof *jobs; k++) {
+    begin_batches();
+    ck_assert_int_eq(jobs_run_batches(MAX, jobs[k], &all, ends_in_some_way, note, &got, &fault),
+                     ERR_OK);
+    ck_assert_uint_eq(got.n, MAX);
+    for (size_t i = 0; i < MAX; i++) {
+      bool dies = i % 5 == 4;
+      ck_assert_int_eq(got.status[i], dies ? ERR_INTERNAL : i % 10 == 3 ? ERR_BAD : ERR_OK);
+      if (!dies) ck_assert_uint_eq(strtoul(got.text[i], NULL, 10), i);
+      if (i % 15 == 4) ck_assert_ptr_nonnull(strstr(got.msg[i], "ended by signal 9"));
+      if (i % 15 == 9) ck_assert_ptr_nonnull(strstr(got.msg[i], "status 0 and gave no result"));
+      if (i % 15 == 14) ck_assert_ptr_nonnull(strstr(got.msg[i], "status 9"));
+    }
+  }
+}
+END_TEST
+
+static bool not_every_third(void *ctx, size_t i) {
+  (void)ctx;
+  return i % 3 != 0;
+}
+
+START_TEST(jobs_run_batches__process_may_not_go_on__another_takes_the_rest) {
+  const jobs_batch some = {.prepare = prepare_all, .again = not_every_third};
+  begin_batches();
+  ck_assert_int_eq(jobs_run_batches(MAX, 2, &some, count, note, &got, &fault), ERR_OK);
+  ck_assert_uint_eq(got.n, MAX);
+  for (size_t i = 0; i < MAX; i++) {
+    ck_assert_int_eq(got.status[i], ERR_OK);
+    if (i % 3 == 0) ck_assert_str_eq(got.text[i], "0");
+  }
+}
+END_TEST
+
+START_TEST(jobs_run_batches__cannot_be_prepared__ends_all) {
+  const jobs_batch all = {.prepare = prepare_all};
+  begin_batches();
+  batch.refuse_at = 0;
+  ck_assert_int_eq(jobs_run_batches(MAX, 2, &all, count, note, &got, &fault), ERR_BAD);
+  ck_assert_str_eq(fault.msg, "not 0");
+  ck_assert_uint_eq(got.n, 0);
+}
+END_TEST
+
+static int much_and_more(void *ctx, size_t i, out *result, err *e) {
+  return i % 2 == 0 ? much(ctx, i % 26, result, e) : ERR_OK;
+}
+
+static int check_every_other(void *ctx, size_t i, const jobs_result *r, err *e) {
+  if (i % 2 == 0) return check_much(ctx, i % 26, r, e);
+  ck_assert_uint_eq(r->len, 0);
+  return ERR_OK;
+}
+
+START_TEST(jobs_run_batches__more_than_a_pipe_holds__arrives_whole) {
+  const jobs_batch all = {.prepare = prepare_all};
+  begin_batches();
+  ck_assert_int_eq(jobs_run_batches(40, 2, &all, much_and_more, check_every_other, NULL, &fault),
+                   ERR_OK);
+}
+END_TEST
+
 int main(void) {
   Suite *s = suite_create("jobs");
   TCase *c = tcase_create("jobs");
@@ -174,6 +320,12 @@ int main(void) {
   tcase_add_test(c, jobs_run__more_than_a_pipe_holds__arrives_whole);
   tcase_add_test(c, jobs_run__text_waiting_in_stdio__is_written_once);
   tcase_add_test(c, jobs_run__two_at_once__run_side_by_side);
+  tcase_add_test(c, jobs_run_batches__short_pieces__some_a_process_in_order);
+  tcase_add_test(c, jobs_run_batches__long_pieces__one_a_process);
+  tcase_add_test(c, jobs_run_batches__processes_that_die__lose_one_piece_each);
+  tcase_add_test(c, jobs_run_batches__process_may_not_go_on__another_takes_the_rest);
+  tcase_add_test(c, jobs_run_batches__cannot_be_prepared__ends_all);
+  tcase_add_test(c, jobs_run_batches__more_than_a_pipe_holds__arrives_whole);
   suite_add_tcase(s, c);
   return suite_run(s);
 }

@@ -6,6 +6,7 @@
 
 #include "sim/evaluate.h"
 #include "tests/fixture.h"
+#include "tests/policy_rig.h"
 #include "tests/suite.h"
 #include "workloads/block.h"
 #include "workloads/dag_room.h"
@@ -18,25 +19,6 @@ static void setup(void) {
 
 static void teardown(void) {
   arena_free(&mem);
-}
-
-static pol_input input_of(const dag *d, const platform *p, const pol_host *host) {
-  err e = {0};
-  reach *r = ARENA_NEW(&mem, reach, 1);
-  ck_assert_int_eq(reach_make(r, p, d, &mem, &e), ERR_OK);
-  return (pol_input){.dag = d,
-                     .plat = p,
-                     .succ = dag_successors(d, &mem),
-                     .reach = r,
-                     .prefetch = 2,
-                     .host = host};
-}
-
-static pol_plan heft_of(const pol_input *in) {
-  err e = {0};
-  pol_plan plan;
-  ck_assert_msg(pol_make_plan(pol_find("heft"), in, &plan, &mem, &e) == ERR_OK, "%s", e.msg);
-  return plan;
 }
 
 static bool same_plan(const pol_plan *a, const pol_plan *b, const dag *d) {
@@ -91,8 +73,8 @@ START_TEST(evaluate_policy__heft__says_what_its_plan_does) {
   platform p;
   dag *d = far_dag((uint64_t)_i, &p);
   pol_known k = known_of(d, &p);
-  pol_input in = input_of(d, &p, NULL);
-  pol_plan plan = heft_of(&in);
+  pol_input in = rig_input(d, &p, NULL, &mem);
+  pol_plan plan = rig_plan("heft", &in, &mem);
   pol_event *events = ARENA_NEW(&mem, pol_event, d->n_tasks);
   ck_assert_double_eq(k.makespan_s, evaluate_plan(NULL, &in, &plan, events));
   for (size_t t = 0; t < d->n_tasks; t++) {
@@ -121,8 +103,8 @@ START_TEST(evaluate_plan__known__taken_for_the_same_run_alone) {
   double is = k.makespan_s;
   k.makespan_s = 42;
   pol_host host = evaluate_host(1);
-  pol_input alone = input_of(d, &p, NULL), in = input_of(d, &p, &host);
-  pol_plan plan = heft_of(&alone);
+  pol_input alone = rig_input(d, &p, NULL, &mem), in = rig_input(d, &p, &host, &mem);
+  pol_plan plan = rig_plan("heft", &alone, &mem);
   pol_event *events = ARENA_NEW(&mem, pol_event, d->n_tasks);
   ck_assert_double_eq(evaluate_plan(NULL, &in, &plan, NULL), is);
   host.known = &k;
@@ -150,14 +132,6 @@ START_TEST(evaluate_plan__known__taken_for_the_same_run_alone) {
 }
 END_TEST
 
-static uint64_t simulations;
-
-static double count_plan(void *self, const pol_input *in, const pol_plan *plan, pol_event *events) {
-  (void)self;
-  simulations++;
-  return evaluate_plan(NULL, in, plan, events);
-}
-
 START_TEST(heft__knows_its_plan__makes_the_same_of_it) {
   platform p;
   dag *d = far_dag((uint64_t)_i, &p);
@@ -165,8 +139,8 @@ START_TEST(heft__knows_its_plan__makes_the_same_of_it) {
   pol_host host = evaluate_host(1), knows = evaluate_host(1);
   knows.known = &k;
   knows.bound = (pol_bound){d, &p, est_bounds(&p, d, &mem).lower_s};
-  pol_input in = input_of(d, &p, &host), in_known = input_of(d, &p, &knows);
-  pol_plan is = heft_of(&in_known), was = heft_of(&in);
+  pol_input in = rig_input(d, &p, &host, &mem), in_known = rig_input(d, &p, &knows, &mem);
+  pol_plan is = rig_plan("heft", &in_known, &mem), was = rig_plan("heft", &in, &mem);
   ck_assert(same_plan(&is, &was, d));
 }
 END_TEST
@@ -175,14 +149,13 @@ START_TEST(heft__knows_its_plan_is_close__simulates_nothing) {
   platform p;
   dag *d = close_dag(&p);
   pol_known k = known_of(d, &p);
-  pol_host host = {.makespan = count_plan, .record = evaluate_record};
-  pol_input in = input_of(d, &p, &host);
-  simulations = 0;
-  pol_plan was = heft_of(&in);
-  ck_assert_uint_eq(simulations, 1);
+  pol_host host = rig_counting_host(0);
+  pol_input in = rig_input(d, &p, &host, &mem);
+  pol_plan was = rig_plan("heft", &in, &mem);
+  ck_assert_uint_eq(rig_simulations, 1);
   host.known = &k;
-  pol_plan is = heft_of(&in);
-  ck_assert_uint_eq(simulations, 1);
+  pol_plan is = rig_plan("heft", &in, &mem);
+  ck_assert_uint_eq(rig_simulations, 1);
   ck_assert(same_plan(&is, &was, d));
 }
 END_TEST
@@ -193,10 +166,10 @@ START_TEST(heft__knows_another_ones_plan__makes_its_own) {
   dag *d = far_dag(1, &p);
   pol_known k = {0};
   ck_assert(evaluate_policy(d, &p, pol_find("cpop"), 2, &k, &mem));
-  pol_host none = {.makespan = count_plan, .record = evaluate_record}, knows = none;
+  pol_host none = rig_counting_host(0), knows = none;
   knows.known = &k;
-  pol_input in = input_of(d, &p, &none), in_known = input_of(d, &p, &knows);
-  pol_plan is = heft_of(&in_known), was = heft_of(&in);
+  pol_input in = rig_input(d, &p, &none, &mem), in_known = rig_input(d, &p, &knows, &mem);
+  pol_plan is = rig_plan("heft", &in_known, &mem), was = rig_plan("heft", &in, &mem);
   ck_assert(same_plan(&is, &was, d));
 }
 END_TEST
@@ -206,7 +179,7 @@ START_TEST(pol_lower_bound__known__of_that_dag_and_platform_alone) {
   dag *d = far_dag(1, &p), other = *d;
   platform like = p;
   pol_host host = evaluate_host(1);
-  pol_input in = input_of(d, &p, &host);
+  pol_input in = rig_input(d, &p, &host, &mem);
   double s = est_bounds(&p, d, &mem).lower_s;
   ck_assert_double_eq(pol_lower_bound(&in), s);
   host.bound = (pol_bound){d, &p, 42};

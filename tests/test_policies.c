@@ -8,6 +8,7 @@
 #include "sim/evaluate.h"
 #include "sim/schedule_file.h"
 #include "tests/fixture.h"
+#include "tests/policy_rig.h"
 #include "tests/run_check.h"
 #include "tests/suite.h"
 
@@ -258,32 +259,17 @@ START_TEST(search__small_dags__finds_the_optimum_mostly) {
 }
 END_TEST
 
-static uint64_t evaluations;
-
-static double count(void *self, const pol_input *in, const pol_plan *plan, pol_event *events) {
-  (void)self;
-  evaluations++;
-  return evaluate_plan(NULL, in, plan, events);
-}
-
-static double count_record(void *self, const pol_input *in, const policy *p, pol_plan *plan) {
-  (void)self;
-  evaluations++;
-  return evaluate_record(NULL, in, p, plan);
-}
-
 START_TEST(search__budget__is_kept) {
   small s = small_case(42, 16, false);
   for (uint64_t budget = 1; budget < 40; budget += 7) {
     err e = {0};
-    pol_host host = {.makespan = count, .record = count_record, .budget = budget};
+    pol_host host = rig_counting_host(budget);
     pol_input in = input_of(&s);
     pol_plan plan;
     in.host = &host;
-    evaluations = 0;
     ck_assert_int_eq(pol_make_plan(pol_find("search"), &in, &plan, &mem, &e), ERR_OK);
-    ck_assert_uint_ge(evaluations, 1);
-    ck_assert_uint_le(evaluations, budget);
+    ck_assert_uint_ge(rig_simulations, 1);
+    ck_assert_uint_le(rig_simulations, budget);
   }
 }
 END_TEST

@@ -83,6 +83,19 @@ for dram in 20 60; do for sram in 90 400; do for port in 30 100; do for speed in
 done; done; done; done
 same rates.csv rates-single.csv "16 points of rates and 16 runs"
 
+# and where one process runs points that fit, points that do not, and DAGs that take turns: each as alone
+mixed=(--vary dram.bandwidth=20GBps:90GBps:+10GBps --vary sram.capacity=8MiB,1KiB,2MiB --vary past=4,90)
+sweep --model stories15m "${mixed[@]}" --jobs 1 --out mixed.csv 2>stderr
+[ $? -eq 1 ] || fail "mixed: exit status"
+sweep --model stories15m "${mixed[@]}" --shard 1/48 --out mixed-alone.csv
+for i in $(seq 2 48); do
+  sweep --model stories15m "${mixed[@]}" --shard "$i/48" --out mixed-one.csv 2>stderr
+  tail -n +2 mixed-one.csv >>mixed-alone.csv
+done
+same mixed.csv mixed-alone.csv "48 points at once and each alone"
+[ "$(grep -c 'capacity' mixed.csv)" -ge 16 ] || fail "mixed: too few failed"
+rm -f stderr mixed-one.csv
+
 # --- a file of points: the same rows; quotes, blank lines, an empty cell, CRLF
 {
   printf 'dtype,scheduler,engines,dram.bandwidth\n'
@@ -202,14 +215,17 @@ same infeasible1.csv infeasible2.csv "infeasible, resumed"
 RANDOM=${SEED:-$$}
 seed=${SEED:-$$}
 long=(--model stories15m --vary past=0:149:+1 --vary prefetch=0:3:+1 --out killed.csv)
+begun=$(date +%s%N)
 sweep "${long[@]}" || fail "uninterrupted: exit status $?"
+took_ms=$((($(date +%s%N) - begun) / 1000000)) # kills fall within it, on a busy machine, too
 mv killed.csv uninterrupted.csv
 kills=0 rounds=0 went_on=0
 while [ $kills -lt 20 ] && [ $rounds -lt 200 ]; do
   rounds=$((rounds + 1))
   "$bin" sweep --quiet "${long[@]}" --resume 2>stderr &
   child=$!
-  sleep "0.$(printf '%03d' $((RANDOM % 200)))"
+  ms=$((RANDOM % (took_ms < 900 ? took_ms + 1 : 900)))
+  sleep "0.$(printf '%03d' $ms)"
   signal=$((RANDOM % 4 == 0 ? 15 : 9))
   if kill -$signal $child 2>/dev/null; then
     wait $child 2>/dev/null
