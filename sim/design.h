@@ -55,7 +55,7 @@
  * Of long steps under op a candidate counts for what the program's order makes of it on all engines
  * and on few (fit): whole ops wait for room, which heft's rank does not know of; small DAGs are
  * tried by rank as well. It is simulated in the most SRAM of the above, and in less where it comes
- * within 5 % of the best that way; nothing cut alike is simulated twice.
+ * within 5 % of the best that way (of other plans only small DAGs); nothing cut alike is simulated twice.
  *
  * At last, unless the first is the best, the best of up to six plans within 15 % of it, what heft by rank made
  * the best of the platform's own, and the first run once more under heft as runs have it, which

@@ -10,7 +10,7 @@
 #include "workloads/dag_room.h"
 #include "workloads/spill.h"
 
-enum { PREFETCH = 2, RANKED = 1 << 13 };
+enum { PREFETCH = 2, RANKED = 1 << 13, ROOMED = 1 << 10 };
 
 static void at_end(void *self, double t, uint32_t task, uint32_t resource) {
   (void)task, (void)resource;
@@ -111,8 +111,8 @@ static void note_whole(search *s, candidate *c, uint64_t room_B, double end_s) {
 
 /* In how much SRAM it is simulated next: what it needs, and more; of other plans than the
  * platform's own, the most of that first, and what it needs; of long steps under op the most, and
- * less where that is close to the best; where what it needs is enough, all there is, and what it
- * needs. 0: no more. */
+ * less where that is close to the best, of other plans if the DAG is small; where what it needs is
+ * enough, all there is, and what it needs. 0: no more. */
 static uint64_t room_of(const trial *x, const candidate *c, size_t i, const search *s) {
   static const double MORE[] = {1, 1.125, 1.25, 1.5, 2};
   size_t most = sizeof MORE / sizeof MORE[0] - 1;
@@ -123,7 +123,8 @@ static uint64_t room_of(const trial *x, const candidate *c, size_t i, const sear
   while (most > 0 && MORE[most] * (double)c->needs_B > (double)x->all_B) most--;
   if (i > most) return 0;
   if (long_ops(&x->o)) {
-    if (i > 0 && (c->least_s > CLOSE * s->measure || !same_plan(c->p, x->whole))) return 0;
+    bool cheap = same_plan(c->p, x->whole) || c->tasks <= ROOMED;
+    if (i > 0 && (!cheap || c->least_s > CLOSE * s->measure)) return 0;
     i = most - i;
   } else if (!same_plan(c->p, x->whole)) {
     if (i > 1) return 0;
