@@ -252,6 +252,19 @@ START_TEST(heft__simulated__no_worse_than_the_plans_of_others_or_close_to_the_bo
 }
 END_TEST
 
+START_TEST(search__any_budget__no_worse_than_heft) {
+  platform p;
+  dag *d = tight_dag((uint64_t)_i, &p);
+  for (uint64_t budget = 1; budget <= 25; budget += 12) {
+    pol_host host = evaluate_host(budget);
+    pol_input in = rig_input(d, &p, &host, &mem);
+    pol_plan heft = rig_plan("heft", &in, &mem), plan = rig_plan("search", &in, &mem);
+    ck_assert_double_le(evaluate_plan(NULL, &in, &plan, NULL),
+                        evaluate_plan(NULL, &in, &heft, NULL) * (1 + 1e-9));
+  }
+}
+END_TEST
+
 /* Where nothing comes within 5 % of the bound, heft goes on beyond its first few steps, which saves
  * a little here; one of many cuts that are compared is not worth that. */
 START_TEST(heft__far_from_the_bound__goes_on_unless_in_short) {
@@ -395,6 +408,7 @@ int main(void) {
   tcase_add_test(c, list_dag_with_room__room_for_both__side_by_side);
   tcase_add_loop_test(c, heft__simulated__no_worse_than_the_plans_of_others_or_close_to_the_bound,
                       0, 12);
+  tcase_add_loop_test(c, search__any_budget__no_worse_than_heft, 0, 8);
   tcase_add_test(c, heft__prefill_in_tight_sram__no_worse_than_with_room_planned);
   tcase_add_test(c, heft__many_engines__no_worse_than_on_few);
   tcase_add_test(c, heft__many_tasks__simulates_less);

@@ -1,10 +1,11 @@
 /* search: makes a schedule better, as far as --search-budget goes. It starts from the best of what
  * the other policies do (the dynamic ones as they happen, as plans) and of the program order on
- * their engines, heft first (in short: a heft of its own may look on for longer than a small budget
- * allows), and goes on from there by simulated annealing (search.h). Each
- * evaluation is a simulation, also those that another policy asks for; without a host it is heft.
- * It stops at the lower bound, where nothing is left to win. The result is never worse than the
- * best start: where a dynamic policy is, as it happens, still better than all plans, that is it. */
+ * their engines, heft first, and goes on from there by simulated annealing (search.h). Each
+ * evaluation is a simulation, also a dynamic policy's run; those with which heft makes its plan are
+ * heft's own, and not counted, so that no budget is so small that search is worse than heft.
+ * Without a host it is heft. It stops at the lower bound, where nothing is left to win. The result
+ * is never worse than the best start: where a dynamic policy is, as it happens, still better than
+ * all plans, that is it. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,22 +16,6 @@ extern const policy policy_heft;
 
 /* The temperature at the first evaluation, as a share of the makespan. */
 static const double HOT = 1e-4;
-
-/* What a start that simulates by itself is lent: counts, and leaves one for the start itself. It
- * shall be brief, as the steps that it could take are taken here, from the best start. */
-static double count_plan(void *self, const pol_input *in, const pol_plan *plan, pol_event *events) {
-  search *s = self;
-  if (s->done + 1 >= s->budget) return INFINITY;
-  s->done++;
-  return s->host->makespan(s->host->self, in, plan, events);
-}
-
-static double count_record(void *self, const pol_input *in, const policy *p, pol_plan *plan) {
-  search *s = self;
-  if (s->done + 1 >= s->budget) return INFINITY;
-  s->done++;
-  return s->host->record(s->host->self, in, p, plan);
-}
 
 static bool starts(const policy *p) {
   static const char *const NOT[] = {"search", "exact", "serial"};
@@ -47,19 +32,13 @@ typedef struct dynamic_start {
 
 /* The policy's schedule, and the program order on its engines where it is a static one. */
 static int start_from(search *s, const policy *p, dynamic_start *best, err *e) {
-  const pol_host counting = {.self = s,
-                             .makespan = count_plan,
-                             .record = count_record,
-                             .budget = s->budget,
-                             .in_short = true,
-                             .bound = s->host->bound};
-  pol_input in = *s->in;
   pol_plan plan = {.order = s->tried.order, .engine = s->tried.engine, .n_order = s->n};
-  in.host = &counting;
   if (p->pick == NULL) {
-    if (pol_make_plan(p, &in, &plan, s->mem, e)) return e->status;
+    if (pol_make_plan(p, s->in, &plan, s->mem, e)) return e->status;
   } else {
-    double makespan_s = count_record(s, s->in, p, &plan);
+    if (s->done + 1 >= s->budget) return ERR_OK; /* one for the start itself */
+    s->done++;
+    double makespan_s = s->host->record(s->host->self, s->in, p, &plan);
     if (makespan_s < best->makespan_s) *best = (dynamic_start){p, makespan_s};
     if (!(makespan_s < INFINITY)) return ERR_OK;
   }
@@ -105,8 +84,8 @@ static int plan_search(const pol_input *in, pol_plan *plan, arena *a, err *e) {
   return policy_heft.plan(in, plan, a, e); /* nothing runs: the machine will say why */
 }
 
-const policy policy_search = {.name = "search",
-                              .text =
-                                  "simulated annealing of order and engines from the best of the "
-                                  "others, --search-budget simulations; knows the simulator",
-                              .plan = plan_search};
+const policy policy_search = {
+    .name = "search",
+    .text = "simulated annealing of order and engines from the best of the "
+            "others, --search-budget simulations beyond heft's; knows the simulator",
+    .plan = plan_search};
