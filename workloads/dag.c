@@ -143,29 +143,60 @@ uint32_t dag_add_task(dag *d, const dag_task *t, const dag_view *reads, size_t n
   return dag_add_task_after(d, t, reads, n_reads, writes, n_writes, NULL, 0);
 }
 
+/* Sorts d->deps[first, n_deps), which consists of runs that are sorted: run k ends where the next
+ * one begins. A task stands once in the result. */
+static void merge_deps(dag *d, const size_t *begin, size_t n_runs) {
+  size_t at[DAG_MAX_OPERANDS + 1], first = begin[0], from = d->n_deps, n = 0;
+  for (size_t k = 0; k < n_runs; k++) at[k] = begin[k];
+  for (;;) {
+    size_t least = n_runs;
+    for (size_t k = 0; k < n_runs; k++)
+      if (at[k] < begin[k + 1] && (least == n_runs || d->deps[at[k]] < d->deps[at[least]]))
+        least = k;
+    if (least == n_runs) break;
+    uint32_t task = d->deps[at[least]++];
+    if (n > 0 && d->deps[from + n - 1] == task) continue;
+    ARENA_PUSH(d->mem, d->deps, d->n_deps, d->cap_deps, task);
+    n++;
+  }
+  memmove(d->deps + first, d->deps + from, n * sizeof *d->deps);
+  d->n_deps = first + n;
+}
+
+static void reverse(uint32_t *x, size_t n) {
+  for (size_t i = 0; i < n / 2; i++) {
+    uint32_t y = x[i];
+    x[i] = x[n - 1 - i];
+    x[n - 1 - i] = y;
+  }
+}
+
+static bool ascends(const uint32_t *x, size_t n) {
+  for (size_t i = 1; i < n; i++)
+    if (x[i] < x[i - 1]) return false;
+  return true;
+}
+
 uint32_t dag_add_task_after(dag *d, const dag_task *t, const dag_view *reads, size_t n_reads,
                             const dag_view *writes, size_t n_writes, const uint32_t *after,
                             size_t n_after) {
-  size_t first = d->n_deps;
+  size_t first = d->n_deps, begin[DAG_MAX_OPERANDS + 2] = {first};
+  assert(n_reads <= DAG_MAX_OPERANDS);
   for (size_t i = 0; i < n_after; i++) {
     assert(after[i] < d->n_tasks);
     ARENA_PUSH(d->mem, d->deps, d->n_deps, d->cap_deps, after[i]);
   }
-  for (size_t i = 0; i < n_reads; i++)
+  if (!ascends(d->deps + first, n_after)) qsort(d->deps + first, n_after, sizeof *after, by_id);
+  for (size_t i = 0; i < n_reads; i++) {
+    begin[i + 1] = d->n_deps;
     for (uint32_t w = d->writer_head[reads[i].tensor]; w != NO_WRITER; w = d->writers[w].next)
       if (overlap(&reads[i], &d->views[d->writers[w].view]))
         ARENA_PUSH(d->mem, d->deps, d->n_deps, d->cap_deps, d->writers[w].task);
-  /* sorted, once each */
-  size_t n = d->n_deps - first;
-  uint32_t *deps = d->deps + first;
-  if (n > 1) {
-    qsort(deps, n, sizeof *deps, by_id);
-    size_t kept = 1;
-    for (size_t i = 1; i < n; i++)
-      if (deps[i] != deps[kept - 1]) deps[kept++] = deps[i];
-    n = kept;
+    reverse(d->deps + begin[i + 1], d->n_deps - begin[i + 1]); /* the latest writer comes first */
   }
-  d->n_deps = first + n;
+  begin[n_reads + 1] = d->n_deps;
+  if (d->n_deps > first + 1) merge_deps(d, begin, n_reads + 1);
+  size_t n = d->n_deps - first;
   uint32_t id = push_task(d, t, reads, n_reads, writes, n_writes);
   d->tasks[id].dep0 = first;
   d->tasks[id].n_deps = (uint32_t)n;

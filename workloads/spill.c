@@ -22,13 +22,13 @@ typedef struct life {
 
 typedef struct pass {
   const dag *in;
-  dag *out;
+  dag *out; /* NULL: only what is moved is asked for; tensors keep their numbers then */
   arena *scratch;
   life *life;
   uint32_t *uses;
   const uint32_t *over; /* dag_rooms */
-  uint32_t *task; /* by task of the input: of the output */
-  uint32_t *held; /* tensors held, in no order */
+  uint32_t *task;       /* by task of the input: of the output */
+  uint32_t *held;       /* tensors held, in no order */
   size_t n_held;
   uint64_t budget, used, traffic;
 } pass;
@@ -74,9 +74,16 @@ static uint32_t next_use(const pass *p, const life *l, uint32_t after) {
   return NEVER;
 }
 
+/* Whose tensors `now` and `copy` are. */
+static const dag *result(const pass *p) {
+  return p->out != NULL ? p->out : p->in;
+}
+
 static uint32_t mapped(pass *p, uint32_t tensor) {
   life *l = &p->life[tensor];
-  if (l->now == NEVER) {
+  if (p->out == NULL) {
+    l->now = tensor;
+  } else if (l->now == NEVER) {
     const dag_tensor *t = &p->in->tensors[tensor];
     l->now = dag_add_tensor(p->out, t->name, (dag_space)t->space, (dag_role)t->role,
                             (dtype)t->dtype, t->rank, t->dim);
@@ -109,8 +116,16 @@ static void transfer(pass *p, op o, const char *name, const dag_task *near, dag_
                 .layer = near->layer,
                 .step = near->step,
                 .op = (uint8_t)o};
-  dag_add_task(p->out, &t, &from, 1, &to, 1);
-  p->traffic += dag_view_bytes(p->out, &from);
+  if (p->out != NULL) dag_add_task(p->out, &t, &from, 1, &to, 1);
+  p->traffic += dag_view_bytes(result(p), &from);
+}
+
+static uint32_t spilled_copy(pass *p, uint32_t tensor) {
+  if (p->out == NULL) return tensor;
+  const dag_tensor *x = &p->in->tensors[tensor];
+  const char *name = arena_printf(p->out->mem, "%s.spilled", x->name);
+  return dag_add_tensor(p->out, name, DAG_DRAM, (dag_role)x->role, (dtype)x->dtype, x->rank,
+                        x->dim);
 }
 
 /* Makes room by evicting the buffer whose next use is farthest away; false where none can go. */
@@ -136,10 +151,9 @@ static bool evict(pass *p, uint32_t task) {
   life *l = &p->life[tensor];
   const dag_tensor *x = &p->in->tensors[tensor];
   if (!l->loaded && l->copy == NEVER) {
-    const char *name = arena_printf(p->out->mem, "%s.spilled", x->name);
-    l->copy =
-        dag_add_tensor(p->out, name, DAG_DRAM, (dag_role)x->role, (dtype)x->dtype, x->rank, x->dim);
-    transfer(p, OP_SPILL, x->name, t, dag_all(p->out, l->now), dag_all(p->out, l->copy));
+    l->copy = spilled_copy(p, tensor);
+    transfer(p, OP_SPILL, x->name, t, dag_all(result(p), mapped(p, tensor)),
+             dag_all(result(p), l->copy));
   }
   l->evicted = true;
   let_go(p, best);
@@ -172,8 +186,8 @@ static void bring_back(pass *p, uint32_t tensor, uint32_t task) {
   if (l->loaded)
     reload(p, tensor, task);
   else
-    transfer(p, OP_FILL, p->in->tensors[tensor].name, &p->in->tasks[task], dag_all(p->out, l->copy),
-             dag_all(p->out, now));
+    transfer(p, OP_FILL, p->in->tensors[tensor].name, &p->in->tasks[task],
+             dag_all(result(p), l->copy), dag_all(result(p), now));
 }
 
 static void copy_task(pass *p, uint32_t task) {
@@ -211,7 +225,7 @@ static void step(pass *p, uint32_t task) {
     else
       hold(p, v[i].tensor);
   }
-  copy_task(p, task);
+  if (p->out != NULL) copy_task(p, task);
   for (uint32_t i = 0; i < n; i++) {
     life *l = &p->life[v[i].tensor];
     while (l->at < l->n_uses && p->uses[l->use0 + l->at] <= task) l->at++;
@@ -244,27 +258,20 @@ static uint64_t peak_B(const dag *d, const uint32_t *over, arena *a) {
   return most;
 }
 
-static dag *spill_to(const dag *in, const uint32_t *over, uint64_t budget, uint64_t *traffic,
-                     arena *a, arena *scratch) {
-  pass p = {.in = in, .out = dag_new(a), .over = over, .scratch = scratch, .budget = budget};
-  find_lives(&p, scratch);
-  p.task = ARENA_NEW(scratch, uint32_t, in->n_tasks);
-  p.held = ARENA_NEW(scratch, uint32_t, in->n_tensors + 1);
-  p.out->workload = in->workload;
-  p.out->n_groups = in->n_groups;
+/* Spills into `to`, which may be NULL. Returns the bytes that this moves. */
+static uint64_t spill_to(const dag *in, dag *to, const uint32_t *over, uint64_t budget) {
+  arena scratch = {0};
+  pass p = {.in = in, .out = to, .over = over, .scratch = &scratch, .budget = budget};
+  find_lives(&p, &scratch);
+  p.task = ARENA_NEW(&scratch, uint32_t, in->n_tasks);
+  p.held = ARENA_NEW(&scratch, uint32_t, in->n_tensors + 1);
+  if (to != NULL) {
+    to->workload = in->workload;
+    to->n_groups = in->n_groups;
+  }
   for (uint32_t t = 0; t < in->n_tasks; t++) step(&p, t);
-  *traffic = p.traffic;
-  return p.out;
-}
-
-/* The bytes that spilling to the budget moves. */
-static uint64_t traffic_at(const dag *in, const uint32_t *over, uint64_t budget) {
-  arena result = {0}, scratch = {0};
-  uint64_t traffic;
-  spill_to(in, over, budget, &traffic, &result, &scratch);
-  arena_free(&result);
   arena_free(&scratch);
-  return traffic;
+  return p.traffic;
 }
 
 /* The least budget, in sixteenths of the peak, that spills no more than a sixteenth of what the DAG
@@ -277,7 +284,7 @@ static uint64_t lean_B(const dag *in, const uint32_t *over, uint64_t peak) {
   uint64_t lo = 5, hi = 16; /* too little; enough */
   while (hi - lo > 1) {
     uint64_t mid = (lo + hi) / 2;
-    if (traffic_at(in, over, peak / 16 * mid) <= dram / 16)
+    if (spill_to(in, NULL, over, peak / 16 * mid) <= dram / 16)
       hi = mid;
     else
       lo = mid;
@@ -296,12 +303,13 @@ uint64_t wl_peak_B(const dag *d) {
 dag *wl_spill(dag *in, uint64_t sram_B, uint64_t reserve_B, arena *a) {
   arena scratch = {0};
   const uint32_t *over = dag_rooms(in, &scratch);
-  uint64_t peak = peak_B(in, over, &scratch), traffic;
+  uint64_t peak = peak_B(in, over, &scratch);
   dag *best = in;
   if (peak + reserve_B > sram_B) {
     uint64_t lean = lean_B(in, over, peak), budget = sram_B;
     if (sram_B > lean) budget = sram_B - lean > reserve_B ? sram_B - reserve_B : lean;
-    best = spill_to(in, over, budget, &traffic, a, &scratch);
+    best = dag_new(a);
+    spill_to(in, best, over, budget);
   }
   arena_free(&scratch);
   return best;
