@@ -12,8 +12,8 @@ typedef struct heap {
 typedef struct placed {
   const pol_schedule *s;
   uint32_t *place; /* by task: in the given order */
-  uint32_t
-      *engine; /* by task: the given one, or its group's where the machine has put that elsewhere */
+  /* by task: the given one, or its group's where the machine has put that elsewhere */
+  uint32_t *engine;
   bool *gone;
   heap *ready; /* by engine */
   const dag *in;
