@@ -20,8 +20,7 @@ static void heap_push(heap *h, uint32_t pos) {
   h->pos[i] = pos;
 }
 
-/* Nothing but room and a channel keeps the transfer now. */
-static void make_eligible(machine *m, uint32_t t) {
+void machine_make_eligible(machine *m, uint32_t t) {
   heap_push(&m->to[m->task[t].to].places, m->order.pos[t]);
   m->queued++;
 }
@@ -85,11 +84,7 @@ static void start(machine *m, uint32_t t, uint32_t r) {
   if (r != m->self) m->wake[m->n_wake++] = r;
 }
 
-/* ---- engines and prefetch ------------------------------------------------------------------- */
-
-static uint32_t queue_at(const m_resource *e, size_t i) {
-  return e->queue[i];
-}
+/* ---- engines -------------------------------------------------------------------------------- */
 
 static void enqueue(machine *m, uint32_t e, uint32_t t) {
   m_resource *res = &m->resource[e];
@@ -107,102 +102,6 @@ static void refill(machine *m, uint32_t e, size_t want) {
     if (t == POL_NONE) return;
     assert(m->task[t].engine == POL_ANY);
     enqueue(m, e, t);
-  }
-}
-
-static void open_gate(machine *m, uint32_t load) {
-  m_task *x = &m->task[load];
-  x->gate_open = true;
-  x->why.gate_s = m->now;
-  x->why.gate_by = m->ending;
-  if (x->wait == 0) make_eligible(m, load);
-}
-
-/* Calls `f` for each load that t needs, directly or through other transfers, and that prefetch has
- * not let go yet. */
-static void each_closed_load(machine *m, uint32_t t, void (*f)(machine *, uint32_t load, void *),
-                             void *arg) {
-  size_t depth = 0;
-  m->visit++;
-  for (uint32_t u = t;;) {
-    const uint32_t *deps = dag_deps(m->dag, &m->dag->tasks[u]);
-    for (uint32_t i = 0; i < m->dag->tasks[u].n_deps; i++) {
-      m_task *x = &m->task[deps[i]];
-      if (x->kind == OP_COMPUTE || x->gate_open || x->visit == m->visit) continue;
-      x->visit = m->visit;
-      m->stack[depth++] = deps[i];
-    }
-    if (depth == 0) return;
-    u = m->stack[--depth];
-    if (m->task[u].kind == OP_LOAD) f(m, u, arg);
-  }
-}
-
-static void add_bytes(machine *m, uint32_t load, void *sum) {
-  *(uint64_t *)sum += m->task[load].load_B;
-}
-
-static uint64_t closed_bytes(machine *m, uint32_t t) {
-  uint64_t bytes = 0;
-  each_closed_load(m, t, add_bytes, &bytes);
-  return bytes;
-}
-
-static void let_go(machine *m, uint32_t load, void *sum) {
-  add_bytes(m, load, sum);
-  open_gate(m, load);
-}
-
-/* Lets the task's loads go, ahead of it on its engine. */
-static void open_loads(machine *m, uint32_t e, uint32_t t) {
-  uint64_t bytes = 0;
-  each_closed_load(m, t, let_go, &bytes);
-  m->task[t].ahead_B += bytes;
-  m->resource[e].ahead_B += bytes;
-}
-
-/* Does the engine's next task to load for come before those of all others? */
-static bool is_next(const machine *m, uint32_t e) {
-  const m_resource *res = &m->resource[e];
-  if (res->scan >= res->n_queue) return false;
-  for (uint32_t o = 0; o < m->plat->n_engines; o++) {
-    const m_resource *x = &m->resource[o];
-    if (x->scan >= x->n_queue) continue;
-    if (m->order.pos[queue_at(x, x->scan)] < m->order.pos[queue_at(res, res->scan)]) return false;
-  }
-  return true;
-}
-
-/* What may be loaded ahead on an engine, in bytes: its buffers, and its part of those lent. */
-static uint64_t window_B(const machine *m, uint32_t e) {
-  if (m->policy->pick != NULL || m->plat->n_srams > 1) return m->prefetch_B;
-  uint64_t n = m->plat->n_engines, loading = 0;
-  for (uint32_t o = 0; o < n; o++) loading += m->resource[o].scan < m->resource[o].n_queue;
-  if (loading == 0 || m->prefetch_B > UINT64_MAX / 2 / n) return m->prefetch_B;
-  uint64_t all_B = m->prefetch_B * n, half_B = (uint64_t)(m->plat->srams[0].capacity_B / 2);
-  uint64_t part_B = (all_B < half_B ? all_B : half_B) / loading;
-  return part_B > m->prefetch_B && is_next(m, e) ? part_B : m->prefetch_B;
-}
-
-/* The prefetch rule of machine.h. */
-static void open_window(machine *m, uint32_t e) {
-  m_resource *res = &m->resource[e];
-  if (res->scan < res->head) res->scan = res->head;
-  uint64_t current = 0; /* what the task that is next on an idle engine waits for is not ahead */
-  if (!res->running && res->head < res->n_queue) {
-    uint32_t next = queue_at(res, res->head);
-    if (res->scan == res->head) open_loads(m, e, next), res->scan++;
-    current = m->task[next].ahead_B;
-  }
-  uint64_t ahead_B = res->ahead_B - current;
-  if (m->prefetch == 0 || (ahead_B > 0 && ahead_B >= window_B(m, e))) return; /* no load may go */
-  for (; res->scan < res->n_queue; res->scan++) {
-    uint32_t t = queue_at(res, res->scan);
-    uint64_t bytes = closed_bytes(m, t);
-    if (bytes == 0) continue;
-    ahead_B = res->ahead_B - current;
-    if (ahead_B > 0 && ahead_B + bytes > window_B(m, e)) return;
-    open_loads(m, e, t);
   }
 }
 
@@ -225,7 +124,7 @@ static bool escape(machine *m, uint32_t e) {
   while (m->task[m->compute[m->next_compute]].state == M_DONE) m->next_compute++;
   uint32_t f = m->compute[m->next_compute];
   m_task *x = &m->task[f];
-  if (f == queue_at(res, res->head) || x->state >= M_RUNNING || x->held > 0) return false;
+  if (f == m_queue_at(res, res->head) || x->state >= M_RUNNING || x->held > 0) return false;
   size_t at = res->n_queue;
   if (x->engine == POL_ANY) {
     uint32_t g = m->dag->tasks[f].group;
@@ -234,7 +133,7 @@ static bool escape(machine *m, uint32_t e) {
     m->policy->taken(m->pol_state, f, e);
     enqueue(m, e, f);
   } else if (x->engine == e) {
-    for (at = res->head; queue_at(res, at) != f;) at++;
+    for (at = res->head; m_queue_at(res, at) != f;) at++;
   } else {
     return false;
   }
@@ -243,7 +142,7 @@ static bool escape(machine *m, uint32_t e) {
   res->queue[res->head] = f;
   if (res->scan > res->head && at >= res->scan)
     res->scan++; /* f has not been scanned: do it here */
-  open_loads(m, e, f);
+  machine_open_loads(m, e, f);
   return true;
 }
 
@@ -253,9 +152,9 @@ static void try_engine(machine *m, uint32_t e) {
   bool dynamic = m->policy->pick != NULL;
   for (int again = 0; again < 2; again++) {
     if (dynamic && !res->running) refill(m, e, 1);
-    open_window(m, e);
+    machine_open_window(m, e);
     if (res->running || res->head == res->n_queue) return;
-    uint32_t t = queue_at(res, res->head);
+    uint32_t t = m_queue_at(res, res->head);
     m_task *x = &m->task[t];
     if (m->serial && m->order.pos[t] != m->frontier) return;
     if (x->wait == 0 && machine_admit(m, t)) {
@@ -263,7 +162,7 @@ static void try_engine(machine *m, uint32_t e) {
       res->ahead_B -= x->ahead_B;
       if (m->serial) x->why.gate_s = m->now, x->why.gate_by = m->ending;
       start(m, t, e);
-      open_window(m, e);
+      machine_open_window(m, e);
       return;
     }
     if (!dynamic || !held_by_room(m, t) || !escape(m, e)) return;
@@ -385,7 +284,7 @@ static void input_done(machine *m, uint32_t t, bool from_compute) {
   x->why.ready_s = m->now;
   x->why.ready_by = m->ending;
   if (m->obs.ready != NULL) m->obs.ready(m->obs.self, m->now, t);
-  if (x->kind != OP_COMPUTE && (x->kind != OP_LOAD || x->gate_open)) make_eligible(m, t);
+  if (x->kind != OP_COMPUTE && (x->kind != OP_LOAD || x->gate_open)) machine_make_eligible(m, t);
   if (x->kind == OP_COMPUTE && x->engine != POL_ANY) m->resource[x->engine].look = true;
 }
 
@@ -402,7 +301,7 @@ static void try_engines(machine *m) {
   for (uint32_t e = 0; dynamic && m->prefetch > 0 && e < m->plat->n_engines; e++) {
     if (!m->resource[e].running) continue;
     refill(m, e, m->prefetch);
-    open_window(m, e);
+    machine_open_window(m, e);
   }
 }
 
@@ -414,7 +313,7 @@ static bool make_way(machine *m) {
   for (uint32_t e = 0; e < m->plat->n_engines; e++) {
     m_resource *res = &m->resource[e];
     if (res->running || res->head == res->n_queue) continue;
-    if (!(stuck || held_by_room(m, queue_at(res, res->head))) || !escape(m, e)) continue;
+    if (!(stuck || held_by_room(m, m_queue_at(res, res->head))) || !escape(m, e)) continue;
     res->look = any = true;
   }
   return any;
@@ -433,7 +332,7 @@ static void look_again(machine *m) {
   for (uint32_t e = 0; e < m->plat->n_engines; e++) {
     m_resource *res = &m->resource[e];
     if (res->running || res->head == res->n_queue) continue;
-    if (m->serial || dynamic || m->task[queue_at(res, res->head)].state == M_BLOCKED)
+    if (m->serial || dynamic || m->task[m_queue_at(res, res->head)].state == M_BLOCKED)
       res->look = true;
   }
 }
@@ -446,7 +345,7 @@ void machine_begin(machine *m) {
     if (x->wait == 0) {
       if (m->obs.ready != NULL) m->obs.ready(m->obs.self, 0, t);
       if (x->kind == OP_STORE || x->kind == OP_MOVE || (x->kind == OP_LOAD && x->gate_open))
-        make_eligible(m, t);
+        machine_make_eligible(m, t);
     }
   }
   for (uint32_t t = 0; t < m->dag->n_tasks; t++)

@@ -53,6 +53,10 @@ typedef struct m_resource {
   uint64_t ahead_B; /* sum over the tasks from head on */
 } m_resource;
 
+static inline uint32_t m_queue_at(const m_resource *e, size_t i) {
+  return e->queue[i];
+}
+
 typedef struct m_space { /* one SRAM */
   sram *ledger;
   const order_profile *plan;
@@ -74,6 +78,14 @@ bool machine_admit(machine *m, uint32_t t);
 /* The task used its operands for the last time; buffers without further users go back. True if any
  * did. */
 bool machine_give(machine *m, uint32_t t);
+
+/* machine.c: nothing but room and a channel keeps the transfer now. */
+void machine_make_eligible(machine *m, uint32_t t);
+
+/* machine_prefetch.c: the prefetch rule of machine.h, for an engine's queue; and lets a task's loads go,
+ * ahead of it on its engine. */
+void machine_open_window(machine *m, uint32_t e);
+void machine_open_loads(machine *m, uint32_t e, uint32_t t);
 
 /* Eligible transfers that go to one space. */
 typedef struct m_queue {
