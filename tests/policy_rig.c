@@ -2,6 +2,7 @@
 
 #include <check.h>
 
+#include "sim/estimate.h"
 #include "sim/evaluate.h"
 
 pol_input rig_input(const dag *d, const platform *p, const pol_host *host, arena *a) {
@@ -37,6 +38,29 @@ pol_host rig_counting_host(uint64_t budget) {
   h.record = count_record;
   rig_simulations = 0;
   return h;
+}
+
+platform rig_tight_chip(fx_chip c, const dag *d, uint64_t parts, double more, arena *a) {
+  for (;; c.sram_B += c.sram_B / parts) {
+    platform p = fx_platform(&c, a);
+    timeline *tl;
+    err e = {0};
+    if (fx_try(FX_FLUID, d, &p, "serial", 0, false, &tl, a, &e) != ERR_OK) continue;
+    tl_free(tl);
+    c.sram_B = (uint64_t)((double)c.sram_B * more);
+    return fx_platform(&c, a);
+  }
+}
+
+void rig_none_below_bound(const dag *d, const platform *p, uint32_t most, fx_random *r, arena *a) {
+  double lower_s = est_bounds(p, d, a).lower_s;
+  for (size_t i = 0; i < pol_count(); i++) {
+    const char *name = pol_at(i)->name;
+    timeline *tl = fx_run(FX_FLUID, d, p, name, (uint32_t)fx_range(r, 0, most), false, a);
+    if (lower_s > tl->makespan_s * (1 + 1e-12))
+      ck_abort_msg("%.17g is above %.17g of %s", lower_s, tl->makespan_s, name);
+    tl_free(tl);
+  }
 }
 
 static int plan_nothing(const pol_input *in, pol_plan *plan, arena *a, err *e) {

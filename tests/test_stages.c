@@ -6,6 +6,7 @@
 
 #include "sim/estimate.h"
 #include "tests/fixture.h"
+#include "tests/policy_rig.h"
 #include "tests/suite.h"
 
 static arena mem;
@@ -246,29 +247,15 @@ static platform random_chip(fx_random *r, const dag *d) {
   if (fx_range(r, 0, 1) == 0) c.bus_Bps = 2e9;
   c.apart = fx_range(r, 0, 1) == 0;
   double more = 1 + fx_unit(r);
-  for (c.sram_B = 200000;; c.sram_B += c.sram_B / 20) {
-    platform p = fx_platform(&c, &mem);
-    timeline *tl;
-    err e = {0};
-    if (fx_try(FX_FLUID, d, &p, "serial", 0, false, &tl, &mem, &e) != ERR_OK) continue;
-    tl_free(tl);
-    c.sram_B = (uint64_t)((double)c.sram_B * more);
-    return fx_platform(&c, &mem);
-  }
+  c.sram_B = 200000;
+  return rig_tight_chip(c, d, 20, more, &mem);
 }
 
 START_TEST(est_bounds__random_layers__no_schedule_is_below) {
   fx_random r = {(uint64_t)_i * 7919 + 17};
   dag *d = random_layers(&r);
   platform p = random_chip(&r, d);
-  double lower_s = est_bounds(&p, d, &mem).lower_s;
-  for (size_t i = 0; i < pol_count(); i++) {
-    const char *name = pol_at(i)->name;
-    timeline *tl = fx_run(FX_FLUID, d, &p, name, (uint32_t)fx_range(&r, 0, 9), false, &mem);
-    if (lower_s > tl->makespan_s * (1 + 1e-12))
-      ck_abort_msg("%.17g is above %.17g of %s", lower_s, tl->makespan_s, name);
-    tl_free(tl);
-  }
+  rig_none_below_bound(d, &p, 9, &r, &mem);
 }
 END_TEST
 
