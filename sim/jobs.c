@@ -21,7 +21,9 @@
 
 enum { MAX_JOBS = 1024, AHEAD = 64, CHUNK = 65536 };
 
-static const double PROCESS_S = 0.1; /* about how long a process with several pieces runs */
+/* About how long a process with several pieces runs; and when it leaves the rest to others, as its
+ * pieces take longer than those before. */
+static const double PROCESS_S = 0.1, LONGEST_S = 0.5;
 
 /* What a child sends of a piece: this, the message, the data. */
 typedef struct head {
@@ -69,6 +71,12 @@ typedef struct pool {
   double piece_s; /* what one takes, about; 0: not known */
 } pool;
 
+static double now_s(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 size_t jobs_cores(void) {
 #ifdef __linux__
   cpu_set_t set;
@@ -113,19 +121,16 @@ static _Noreturn void child(const pool *p, size_t i, size_t end, int fd, pid_t p
   prctl(PR_SET_PDEATHSIG, SIGKILL);
 #endif
   if (getppid() != parent) _exit(ERR_INTERNAL);
+  double begun_s = now_s();
   bool sent = send_piece(p, i, fd);
-  for (i++; i < end && sent && (p->batch->again == NULL || p->batch->again(p->ctx, i)); i++)
+  for (i++; i < end && sent && now_s() - begun_s < LONGEST_S; i++) {
+    if (p->batch->again != NULL && !p->batch->again(p->ctx, i)) break;
     sent = send_piece(p, i, fd);
+  }
   _exit(sent ? 0 : ERR_INTERNAL);
 }
 
 /* ---- the parent ---- */
-
-static double now_s(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int cannot(const char *what, err *e) {
   return err_set(e, ERR_INTERNAL,

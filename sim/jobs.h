@@ -42,10 +42,10 @@ ERR_CHECK int jobs_run(size_t n, size_t jobs, jobs_work *work, jobs_take *take, 
 /* The same with more pieces a process: `prepare` is called in the calling process right before a
  * process starts, which sees what it left in memory. It says in *n how many pieces, from i on, the
  * process is to take one after the other, from 1 to `most`. `again` is asked there between two
- * pieces whether it may go on; where it says no, and where the process dies, the pieces that are
- * left are prepared again for another one. Another status of `prepare` than ERR_OK ends
- * everything. `most` is such that processes stay short (a tenth of a second) and no core is left
- * without work at the end. */
+ * pieces whether it may go on; where it says no, where half a second is over, and where the process
+ * dies, the pieces that are left are prepared again for another one. Another status of `prepare`
+ * than ERR_OK ends everything. `most` is such that processes stay short (a tenth of a second) and
+ * no core is left without work at the end. */
 typedef int jobs_prepare(void *ctx, size_t i, size_t most, size_t *n, err *e);
 typedef bool jobs_again(void *ctx, size_t i);
 typedef struct jobs_batch {

@@ -232,6 +232,27 @@ START_TEST(jobs_run_batches__long_pieces__one_a_process) {
 }
 END_TEST
 
+/* How many its process had before it; a late one sleeps. */
+static int slow_in_the_end(void *ctx, size_t i, out *result, err *e) {
+  if (i >= 100) usleep(100000);
+  return count(ctx, i, result, e);
+}
+
+START_TEST(jobs_run_batches__pieces_that_become_long__are_left_to_others) {
+  const jobs_batch all = {.prepare = prepare_all};
+  begin_batches();
+  ck_assert_int_eq(jobs_run_batches(130, 1, &all, slow_in_the_end, note, &got, &fault), ERR_OK);
+  ck_assert_uint_eq(got.n, 130);
+  ck_assert_uint_gt(batch.most, 1);
+  size_t ran = 0; /* slow ones of the process that piece i had */
+  for (size_t i = 100; i < 130; i++) {
+    ck_assert_int_eq(got.status[i], ERR_OK);
+    ran = strcmp(got.text[i], "0") == 0 ? 1 : ran + 1;
+    ck_assert_uint_le(ran, 5);
+  }
+}
+END_TEST
+
 /* Every fifth piece ends its process in some way; the fourth of ten fails. */
 static int ends_in_some_way(void *ctx, size_t i, out *result, err *e) {
   (void)ctx;
@@ -322,6 +343,7 @@ int main(void) {
   tcase_add_test(c, jobs_run__two_at_once__run_side_by_side);
   tcase_add_test(c, jobs_run_batches__short_pieces__some_a_process_in_order);
   tcase_add_test(c, jobs_run_batches__long_pieces__one_a_process);
+  tcase_add_test(c, jobs_run_batches__pieces_that_become_long__are_left_to_others);
   tcase_add_test(c, jobs_run_batches__processes_that_die__lose_one_piece_each);
   tcase_add_test(c, jobs_run_batches__process_may_not_go_on__another_takes_the_rest);
   tcase_add_test(c, jobs_run_batches__cannot_be_prepared__ends_all);
