@@ -3,14 +3,16 @@
 # every task of the report; are the same by every run; and a gzipped one unpacks to the bytes of the plain one.
 set -u
 
-if [ "${1:-}" = --help ] || [ $# -ne 2 ]; then
-  echo "usage: $0 LLAMASIM TRACE_CHECK   (the two programs); exits 0 if all is well, 1 if not"
+if [ "${1:-}" = --help ] || [ $# -lt 2 ] || [ $# -gt 3 ]; then
+  echo "usage: $0 LLAMASIM TRACE_CHECK [brief]   (the two programs; brief: not every prefetch); exits 0 if all is well, 1 if not"
   [ "${1:-}" = --help ] && exit 0
   exit 2
 fi
 
 bin=$(realpath "$1")
 trace_check=$(realpath "$2")
+prefetches=(0 2)
+[ "${3:-}" != brief ] || prefetches=(2)
 work=$(mktemp -d "${TMPDIR:-/tmp}/llamasim-trace-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 2
@@ -94,7 +96,7 @@ of_platform() {
   traces=0 failures=0
   for split in none op head; do
     for scheduler in "${schedulers[@]}"; do
-      for prefetch in 0 2; do
+      for prefetch in "${prefetches[@]}"; do
         checked --model stories15m --platform "$1" --split $split --scheduler "$scheduler" --prefetch $prefetch --layers 2
       done
     done
