@@ -70,6 +70,9 @@ ERR_CHECK int cmd_dtypes(const cli *c, wl_options *o, err *e);
 /* --scheduler, for who takes no schedule from a file */
 ERR_CHECK int cmd_find_policy(const cli *c, const policy **p, arena *a, err *e);
 
+/* --search-budget is for --scheduler search. */
+ERR_CHECK int cmd_check_budget(const cli *c, err *e);
+
 /* --explain: the re-simulations, before the run itself (explain.h). `given`: the DAG is not compiled from a model. */
 ERR_CHECK int cmd_explain(const cli *c, const dag *d, bool given, const policy *pol,
                           const machine_options *opt, const platform *p, explain *x, arena *a,

@@ -7,12 +7,17 @@
 
 static const size_t SCHEDULE_LIMIT = (size_t)1 << 30;
 
+int cmd_check_budget(const cli *c, err *e) {
+  const char *name = c->value[CLI_SCHEDULER];
+  if (!c->given[CLI_SEARCH_BUDGET] || strcmp(name, "search") == 0) return ERR_OK;
+  return err_set(e, ERR_BAD,
+                 "--search-budget goes with --scheduler search; '%s' makes no use of it", name);
+}
+
 int cmd_policy_find(const cli *c, cmd_policy *p, arena *a, err *e) {
   const char *name = c->value[CLI_SCHEDULER];
   *p = (cmd_policy){.cli = c};
-  if (c->given[CLI_SEARCH_BUDGET] && strcmp(name, "search") != 0)
-    return err_set(e, ERR_BAD,
-                   "--search-budget goes with --scheduler search; '%s' makes no use of it", name);
+  if (cmd_check_budget(c, e)) return e->status;
   if (strncmp(name, "file:", 5) == 0) {
     p->file = name + 5;
     if (*p->file == '\0')

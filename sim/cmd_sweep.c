@@ -209,11 +209,22 @@ static int check_columns(const sweep_run *x, uint64_t i, const char **header, ar
   return e->status;
 }
 
+/* The columns of the whole sweep, of which this may be a shard. */
+static int first_columns(sweep *s, const char **header, arena *a, err *e) {
+  sweep_run x;
+  *header = NULL;
+  if (s->first == 0) return ERR_OK; /* read in its turn */
+  if (sweep_read_point(&s->source, 0, &x, e)) return e->status;
+  int status = check_columns(&x, 0, header, a, e);
+  arena_free(&x.mem);
+  return status;
+}
+
 /* Every point is read before the first one runs. `plan`: a line that tells this sweep from others.
  */
 static int check_points(sweep *s, const char **header, const char **plan, arena *a, err *e) {
   uint64_t h = UINT64_C(0xcbf29ce484222325);
-  *header = NULL;
+  if (first_columns(s, header, a, e)) return e->status;
   for (uint64_t i = s->first; i < s->end; i++) {
     sweep_run x;
     if (sweep_read_point(&s->source, i, &x, e)) return e->status;

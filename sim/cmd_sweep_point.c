@@ -176,7 +176,8 @@ static int find_model(sweep_source *s, const char *name, const model **m, err *e
 static int understand(sweep_source *s, sweep_run *x, err *e) {
   arena *a = &x->mem;
   const model *m;
-  if (cli_parse(x->argc, x->argv, &x->c, a, e) || cmd_find_policy(&x->c, &x->policy, a, e) ||
+  if (cli_parse(x->argc, x->argv, &x->c, a, e) || cmd_check_budget(&x->c, e) ||
+      cmd_find_policy(&x->c, &x->policy, a, e) ||
       find_platform(s, x->c.value[CLI_PLATFORM], &x->plat, e))
     return e->status;
   for (size_t i = 0; i < x->c.n_set; i++) {

@@ -120,6 +120,15 @@ for i in 1 2 3 4 5 6 7; do sweep --model stories15m "${keys[@]}" --shard $i/7 --
 } >shards.csv
 same jobs1.csv shards.csv "shards"
 
+# --- a shard has the columns of the whole
+printf 'platform,past\nnpu4,1\nnpu4,2\nnpu4-pads,1\nnpu4-pads,2\n' >mixed-platforms.csv
+says 2 "point 3 (platform=npu4-pads, past=1): its row has other columns than the first point's" --model stories15m --points mixed-platforms.csv --out no.csv
+says 2 "point 3 (platform=npu4-pads, past=1): its row has other columns than the first point's" --model stories15m --points mixed-platforms.csv --shard 2/2 --out no.csv
+
+# --- a budget is for points that search, however it is given
+says 2 "point 1 (past=1): --search-budget goes with --scheduler search; 'heft' makes no use of it" --model stories15m --vary past=1,2 --scheduler heft --search-budget 3 --out no.csv
+says 2 "point 1 (scheduler=heft, search-budget=1): --search-budget goes with --scheduler search" --model stories15m --vary scheduler=heft,search --vary search-budget=1,3 --out no.csv
+
 # --- what cannot run is a row with its reason, after the others' rows, and the exit status says so
 sweep --model stories15m --vary sram.capacity=1KiB,8MiB --vary past=0,4 --out infeasible.csv 2>stderr
 [ $? -eq 1 ] || fail "infeasible: exit status"
