@@ -12,17 +12,19 @@
  * all through it; or with what is held beside any of these tasks, which is right while one runs,
  * and while none does as long as so many loads as there are channels count 1 at most.
  *
- *   ahead    what loads may have done before: each has its room at the cut already. All these lie
- * in what is free there, so it is no more than a fractional knapsack of that size takes. behind Of
- * the rooms that are held from before the stage, the largest that not all of it needs, R (the
- * normed activations that gate and up read, and down does not): counts as held beside all tasks,
- * which is right until its last user ends. A task that ends later than that and uses a room that
- * was written before that has this room then. All these lie beside R, so what counts too much is no
- * more than a knapsack of that size takes: f(x) with R beside less f(x) without it. Or, where all
- * these tasks are of one group: they run one after another then, which is no less than f(x) of
- * them, and only their loads count too much, less what the tasks count too little. last     and
- * what needs the last user of R comes then in every schedule: the least that counts too little of
- * any user's. */
+ * ahead: what loads may have done before. Each has its room at the cut already; all these lie in
+ * what is free there, so it is no more than a fractional knapsack of that size takes.
+ *
+ * behind: of the rooms that are held from before the stage, the largest that not all of it needs, R
+ * (the normed activations that gate and up read, and down does not), counts as held beside all
+ * tasks, which is right until its last user ends. A task that ends later than that and uses a room
+ * that was written before that has this room then. All these lie beside R, so what counts too much
+ * is no more than a knapsack of that size takes: f(x) with R beside less f(x) without it. Or, where
+ * all these tasks are of one group: they run one after another then, which is no less than f(x) of
+ * them, and only their loads count too much, less what the tasks count too little.
+ *
+ * last: and what needs the last user of R comes then in every schedule: the least that counts too
+ * little of any user's. */
 #ifndef LS_ESTIMATE_PHASES_H
 #define LS_ESTIMATE_PHASES_H
 
