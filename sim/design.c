@@ -51,11 +51,7 @@ static uint64_t first_candidate(const model *m, const wl_options *o, const wl_ta
 
 /* What is tried next is cut by this plan. */
 static void take_plan(trial *x, plan p) {
-  x->t.engines = p.engines;
-  x->t.tiles = p.tiles;
-  x->t.chunks = p.chunks;
-  x->t.blocks = p.blocks;
-  x->t.inner = p.inner;
+  set_plan(&x->t, p);
   x->t.sram_B = x->all_B;
   x->first_B = first_candidate(x->m, &x->o, &x->t);
   x->enough = few_rows(&x->o) && enough_for_few(x->m, &x->o, &x->t) <= x->all_B;
@@ -64,7 +60,7 @@ static void take_plan(trial *x, plan p) {
 /* Candidates of one plan, from the first down, which may have been looked at. */
 static void choose_size(trial *x, const candidate *first, search *s) {
   uint64_t before = x->all_B + 1;
-  bool whole = same_plan(plan_of(x), x->whole);
+  bool whole = same_plan(target_plan(&x->t), x->whole);
   uint64_t steps = whole && !long_ops(&x->o) ? x->steps : FEW_STEPS;
   int patience = (int)(x->enough ? steps / 2 : steps), tries = whole ? FIRST_PATIENCE : patience;
   size_t cheap = x->enough ? CHEAP_TASKS / 2 : CHEAP_TASKS;
@@ -299,11 +295,7 @@ static wl_target within(const wl_target *t, uint64_t size_B) {
 static int compile_for(const model *m, const wl_options *o, const wl_target *t, plan p,
                        uint64_t size_B, uint64_t plan_B, dag **d, arena *a, err *e) {
   wl_target planned = within(t, size_B);
-  planned.engines = p.engines;
-  planned.tiles = p.tiles;
-  planned.chunks = p.chunks;
-  planned.blocks = p.blocks;
-  planned.inner = p.inner;
+  set_plan(&planned, p);
   if (wl_compile(m, o, &planned, d, a, e)) return e->status;
   uint64_t needs = wl_peak_B(*d);
   (*d)->workload.sram_plan_B = needs > plan_B ? needs : plan_B;
@@ -318,9 +310,7 @@ int design_first(const model *m, const wl_options *o, const wl_target *t, design
   if (!chooses(o, t)) return wl_compile(m, o, t, &first->dag, a, e);
   uint64_t c = first_candidate(m, o, t);
   bool all = few_rows(o) && enough_for_few(m, o, t) <= t->sram_B;
-  if (compile_for(m, o, t, (plan){t->engines, t->tiles, t->chunks, t->blocks, t->inner}, c,
-                  all ? t->sram_B : c, &d, a, e))
-    return e->status;
+  if (compile_for(m, o, t, target_plan(t), c, all ? t->sram_B : c, &d, a, e)) return e->status;
   if (o->tile_B > 0 && d->workload.sram_plan_B <= t->sram_B) d->workload.sram_plan_B = 0;
   *first = describe(d);
   return ERR_OK;
@@ -345,7 +335,7 @@ int design_settle(const model *m, const wl_options *o, const wl_target *t, const
   x.o.steps = 1;
   x.o.forced = 0;
   x.steps = steps_of(&x.o);
-  x.whole = plan_of(&x);
+  x.whole = target_plan(&x.t);
   x.most = MOST_TASKS;
   take_plan(&x, x.whole);
   x.first = one_layer(o) ? first : NULL;

@@ -200,15 +200,11 @@ static bool again(const trial *x, const candidate *c, search *s) {
   return false;
 }
 
-plan plan_of(const trial *x) {
-  return (plan){x->t.engines, x->t.tiles, x->t.chunks, x->t.blocks, x->t.inner};
-}
-
 candidate look(trial *x, uint64_t size_B, search *s) {
   arena scratch = {0};
   err ignored = {0};
-  bool first = size_B == x->first_B && same_plan(plan_of(x), x->whole);
-  candidate c = {.p = plan_of(x), .size_B = size_B, .fate = RUNS_NOWHERE};
+  bool first = size_B == x->first_B && same_plan(target_plan(&x->t), x->whole);
+  candidate c = {.p = target_plan(&x->t), .size_B = size_B, .fate = RUNS_NOWHERE};
   bool given = x->o.tile_B > 0;
   x->t.sram_B = size_B;
   design_start now = {0};

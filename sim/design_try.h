@@ -21,7 +21,9 @@ static inline bool long_ops(const wl_options *o) {
   return o->split == WL_OP && !few_rows(o);
 }
 
-/* For how many engines, and with room for how many tiles (0: by rule), it is cut. */
+/* How it is cut: for how many engines, with room for how many tiles, with how many chunks in work
+ * and more blocks of tokens, and whether in the inner dimension, too (wl_target, also of the
+ * zeros). */
 typedef struct plan {
   uint32_t engines, tiles, chunks, blocks;
   bool inner;
@@ -30,6 +32,19 @@ typedef struct plan {
 static inline bool same_plan(plan a, plan b) {
   return a.engines == b.engines && a.tiles == b.tiles && a.chunks == b.chunks &&
          a.blocks == b.blocks && a.inner == b.inner;
+}
+
+/* A target's plan, and a target under another one. */
+static inline plan target_plan(const wl_target *t) {
+  return (plan){t->engines, t->tiles, t->chunks, t->blocks, t->inner};
+}
+
+static inline void set_plan(wl_target *t, plan p) {
+  t->engines = p.engines;
+  t->tiles = p.tiles;
+  t->chunks = p.chunks;
+  t->blocks = p.blocks;
+  t->inner = p.inner;
 }
 
 /* What is tried out. */
@@ -105,9 +120,6 @@ design_start describe(dag *d);
 
 /* What all tasks together take of the engines, of the DMA channels or of a link. */
 double areas_s(const trial *x, const dag *d, arena *a);
-
-/* How the next candidate is cut. */
-plan plan_of(const trial *x);
 
 /* Tries one more: one layer, compiled for that much, and simulated unless it needs more than there
  * is or its traffic alone takes longer than the best so far. */

@@ -2,11 +2,9 @@
 
 #include <math.h>
 
-enum {
-  BEFORE =
-      64,    /* tasks before the group's first that are looked at: the first steps of a pipeline */
-  BUDGET = 8 /* deps and tasks looked at, one of the DAG */
-};
+/* Tasks before the group's first that are looked at: the first steps of a pipeline; and deps and
+ * tasks looked at in all, one of the DAG. */
+enum { BEFORE = 64, BUDGET = 8 };
 
 struct joins {
   const dag *d;
