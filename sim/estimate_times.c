@@ -216,7 +216,7 @@ static double find_heads(walk *w, double *head_s) {
   double begin_s = 0, end_s = 0; /* of the stage; of its chains so far */
   uint32_t stage = 0;
   memset(w->sum, 0, w->n_shared * sizeof *w->sum);
-  joins *j = joins_new(d, w->best_s, w->mem);
+  joins *j = joins_new(d, NULL, w->best_s, w->mem);
   for (uint32_t t = 0; t < d->n_tasks; t++) {
     for (; s->fixed[t] && stage < s->of[t]; stage++)
       begin_s = end_s = fmax(end_s, forward(w, stage, begin_s));
@@ -225,7 +225,7 @@ static double find_heads(walk *w, double *head_s) {
     for (uint32_t i = 0; i < d->tasks[t].n_deps; i++)
       head_s[t] = fmax(head_s[t], head_s[deps[i]] + w->best_s[deps[i]]);
     if (d->tasks[t].n_deps > 1)
-      head_s[t] = fmax(fmax(head_s[t], joins_end(j, t, head_s)),
+      head_s[t] = fmax(fmax(head_s[t], joins_s(j, t, head_s)),
                        groups_end(d, deps, d->tasks[t].n_deps, head_s, w->best_s, w->items));
     if (s->fixed[t]) end_s = fmax(end_s, head_s[t] + w->best_s[t]);
   }
@@ -240,13 +240,15 @@ static void find_tails(walk *w, double *tail_s) {
   uint32_t stage = s->n - 1;
   memset(w->sum, 0, w->n_shared * sizeof *w->sum);
   memset(tail_s, 0, d->n_tasks * sizeof *tail_s);
+  joins *j = joins_new(d, &w->succ, w->best_s, w->mem);
   for (uint32_t t = (uint32_t)d->n_tasks; t-- > 0;) {
     for (; s->fixed[t] && stage > s->of[t]; stage--)
       rest_s = more_s = fmax(more_s, backward(w, stage, rest_s));
     uint64_t n_succ = w->succ.first[t + 1] - w->succ.first[t];
     if (n_succ > 1)
-      tail_s[t] = fmax(tail_s[t], groups_end(d, w->succ.succ + w->succ.first[t], n_succ, tail_s,
-                                             w->best_s, w->items));
+      tail_s[t] =
+          fmax(fmax(tail_s[t], joins_s(j, t, tail_s)),
+               groups_end(d, w->succ.succ + w->succ.first[t], n_succ, tail_s, w->best_s, w->items));
     if (s->fixed[t]) {
       tail_s[t] = fmax(tail_s[t], rest_s);
       more_s = fmax(more_s, s->before_s[t] + w->best_s[t] + tail_s[t]);

@@ -118,7 +118,52 @@ START_TEST(est_bounds__pipeline_of_groups__what_needs_all_of_it_waits_for_its_lo
   double run_s = fx_run(FX_FLUID, d, &p, "fit", 100, false, &mem)->makespan_s;
   double rest_s = 4e-3 + (1 + 4 * 3 + 1) * 1e-3 + 1e-3 + (1 + 4 * 3 + 1) * 1e-3;
   SAME(run_s, 0.501e-3 + rest_s);
-  SAME(est_bounds(&p, d, &mem).lower_s, 0.5e-3 + rest_s); /* the longest load alone */
+  SAME(est_bounds(&p, d, &mem).lower_s, run_s);
+}
+END_TEST
+
+/* A group of three chains of two products of 1 ms, behind `before`; returns their ends. */
+static layer add_chains(dag *d, const layer *before, uint32_t x, uint32_t w) {
+  layer ends = {0};
+  uint32_t g = d->n_groups;
+  for (int i = 0; i < 3; i++) {
+    layer first = {0};
+    add_product(d, &first, before, x, w, 500, g);
+    add_product(d, &ends, &first, x, w, 500, g);
+  }
+  return ends;
+}
+
+/* Engines are what takes long on one side of the group, so that it counts whole on the other side.
+ * One product goes on beside all, so that there are no stages. */
+START_TEST(est_bounds__chains_of_a_group__all_of_them_before_what_needs_their_ends) {
+  platform p = fx_platform(&(fx_chip){.engines = 2, .speed = 1e9}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t x = fx_load(d, 1000), w = fx_weight(d, 500, 1000);
+  layer none = {0}, aside = add_layer(d, &none, x, w, 1, 0), ends = add_chains(d, &none, x, w);
+  layer wide = add_layer(d, &ends, x, w, 8, 0), join = {0};
+  wide.task[0] = aside.task[0];
+  add_product(d, &join, &wide, x, w, 500, DAG_NO_GROUP);
+  double run_s = fx_run(FX_FLUID, d, &p, "fit", 100, false, &mem)->makespan_s;
+  SAME(run_s, 0.501e-3 + 6e-3 + 4e-3 + 1e-3);
+  bounds k = est_bounds(&p, d, &mem);
+  SAME(k.engine_around_s, 0.5e-3 + 6e-3 + 3.5e-3 + 1e-3); /* one wide one is not waited for */
+}
+END_TEST
+
+START_TEST(est_bounds__chains_of_a_group__all_of_them_after_what_their_starts_need) {
+  platform p = fx_platform(&(fx_chip){.engines = 2, .speed = 1e9}, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t x = fx_load(d, 1000), w = fx_weight(d, 500, 1000);
+  layer none = {0}, wide = add_layer(d, &none, x, w, 8, 0), gate = {0}, join = {0};
+  layer aside = add_layer(d, &none, x, w, 1, 0);
+  add_product(d, &gate, &wide, x, w, 500, DAG_NO_GROUP);
+  layer ends = add_chains(d, &gate, x, w);
+  ends.task[ends.n++] = aside.task[0];
+  add_product(d, &join, &ends, x, w, 500, DAG_NO_GROUP);
+  double run_s = fx_run(FX_FLUID, d, &p, "fit", 100, false, &mem)->makespan_s;
+  SAME(run_s, 0.501e-3 + 4e-3 + 1e-3 + 6e-3 + 1e-3);
+  SAME(est_bounds(&p, d, &mem).engine_around_s, run_s - 0.001e-3); /* the longest load alone */
 }
 END_TEST
 
@@ -227,6 +272,8 @@ static dag *random_layers(fx_random *r) {
       uint64_t K = d->tensors[x].dim[1], N = fx_range(r, 100, 900);
       layer some = before;
       if (fx_range(r, 0, 9) == 0) some.n /= 2;
+      if (k > 0 && fx_range(r, 0, 3) == 0) /* a chain, in one group or across two */
+        some.task[some.n++] = all[i].task[fx_range(r, 0, k - 1)];
       uint32_t group = groups == 0 ? DAG_NO_GROUP : g0 + (uint32_t)fx_range(r, 0, groups - 1);
       add_product(d, &all[i], &some, x, fx_weight(d, N, K), N, group);
       uint32_t *y = &all[i].y[all[i].n - 1];
@@ -268,6 +315,8 @@ int main(void) {
   tcase_add_test(c, est_bounds__more_groups_than_engines__two_share_one);
   tcase_add_test(c,
                  est_bounds__pipeline_of_groups__what_needs_all_of_it_waits_for_its_longest_step);
+  tcase_add_test(c, est_bounds__chains_of_a_group__all_of_them_before_what_needs_their_ends);
+  tcase_add_test(c, est_bounds__chains_of_a_group__all_of_them_after_what_their_starts_need);
   tcase_add_test(c, est_bounds__loads_behind_a_long_layer__as_many_ahead_as_sram_holds);
   tcase_add_test(c, est_bounds__tensor_loaded_in_two_parts__the_second_has_its_room_already);
   tcase_add_test(c, est_bounds__sram_for_so_many_tiles__so_many_at_once);
