@@ -60,7 +60,7 @@ double est_best_s(const platform *p, const dag *d, uint32_t task, const cost *c,
  *            what S takes lies between the first head and the last tail.
  *   group    the same of the one engine that a group of tasks runs on, for that group's tasks; and of the engine that
  *            k + 1 groups share, of any k * engines + 1, with what comes before and after them
- *   room     what SRAM has no room for at the same time follows one after another (estimate_held.h)
+ *   room     what SRAM has no room for at the same time follows one after another (estimate_held.h, estimate_apart.h)
  *   stages   what must follow one after another, each with what it takes at least (estimate_stages.h). Heads and tails
  *            have stages in them, too; and where several tasks of a group come before or after a task, the sum of
  *            these, as one engine runs them all (estimate_groups.h). */

@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "sim/estimate_apart.h"
 #include "sim/estimate_groups.h"
 #include "sim/estimate_held.h"
 #include "sim/estimate_stages.h"
@@ -167,6 +168,7 @@ bounds est_bounds(const platform *p, const dag *d, arena *a) {
                                            w.n_uses, head, tail));
   make_around(&w, n, head, tail, around_s);
   b.room_s = held_s(&h, p, d, best, head, tail, w.uses, w.n_uses);
+  if (held_bounds(p)) b.room_s = fmax(b.room_s, apart_s(&h, p, d, root, best, w.uses, w.n_uses));
   b.engine_s = w.area_s[ENGINES];
   b.dma_s = w.area_s[CHANNELS];
   b.engine_around_s = fmax(b.engine_s, around_s[ENGINES]); /* but for rounding, it is no less */

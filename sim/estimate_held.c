@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "sim/estimate_stages.h"
 
@@ -82,6 +83,15 @@ static void add_users(const finder *f, uint32_t room, held *h) {
   }
 }
 
+static void list_beside(held *h, uint32_t task, uint32_t room) {
+  uint32_t *list = h->besides + (size_t)task * HELD_BESIDES;
+  for (int i = 0; i < HELD_BESIDES; i++) {
+    if (list[i] != UINT32_MAX) continue;
+    list[i] = room;
+    return;
+  }
+}
+
 /* Counts the room for the tasks between its users, too. */
 static void follow(finder *f, uint32_t room, held *h) {
   const dag *d = f->d;
@@ -99,7 +109,10 @@ static void follow(finder *f, uint32_t room, held *h) {
       if (deps[i] >= lo) f->before[deps[i]] = true;
     if (!f->after[t] || !f->before[t]) continue;
     h->beside_B[t] += f->bytes[room];
-    if (h->kind[room] == HELD_FED) h->fed_B[t] += f->bytes[room];
+    if (h->kind[room] == HELD_FED)
+      h->fed_B[t] += f->bytes[room];
+    else
+      list_beside(h, t, room);
   }
   for (uint32_t t = lo; t <= hi; t++) f->after[t] = f->before[t] = false;
 }
@@ -125,6 +138,8 @@ held held_find(const dag *d, const uint32_t *root, uint64_t capacity_B, arena *a
             .fed_B = ARENA_NEW(a, uint64_t, d->n_tasks + 1),
             .bytes = ARENA_NEW(a, uint64_t, d->n_tensors + 1),
             .kind = ARENA_NEW(a, uint8_t, d->n_tensors + 1)};
+  h.besides = ARENA_NEW(a, uint32_t, (d->n_tasks + 1) * HELD_BESIDES);
+  memset(h.besides, 0xff, d->n_tasks * HELD_BESIDES * sizeof *h.besides);
   arena scratch = {0};
   finder f = {.d = d, .root = root, .bytes = h.bytes};
   sized *list = ARENA_NEW(&scratch, sized, d->n_tensors + 1);

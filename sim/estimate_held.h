@@ -24,12 +24,16 @@
 
 typedef enum held_kind { HELD_NONE, HELD_OWN, HELD_FED, HELD_BESIDE } held_kind;
 
+enum { HELD_BESIDES = 6 }; /* told apart by task */
+
 typedef struct held {
   uint64_t *own_B, *beside_B; /* by task */
   uint64_t *fed_B;            /* by task: of beside_B, what is fed rooms */
-  uint64_t *bytes;            /* by room, as the next two */
-  uint8_t *kind;              /* held_kind */
-  uint64_t *first;            /* its users are user[first[r] .. first[r + 1] - 1], in id order */
+  uint32_t *besides; /* by task, HELD_BESIDES each: the largest rooms held beside it, but for fed
+                        ones, the largest first; UINT32_MAX: no more */
+  uint64_t *bytes;   /* by room, as the next two */
+  uint8_t *kind;     /* held_kind */
+  uint64_t *first;   /* its users are user[first[r] .. first[r + 1] - 1], in id order */
   uint32_t *user;
 } held;
 
