@@ -15,6 +15,9 @@ static const double WORTH = 1e-3;
 /* That share of the moves that change engines changes the order, too; and so much a plan may be
  * better than what engines made of it themselves. */
 static const double REORDERED = 0.75, REPLAY = 0.01;
+/* Late orders at first, and that share of the moves behind them. */
+static const double SWEEP[] = {1, 0.5, 0.25}, LATE = 0.5;
+enum { SWEEPS = sizeof SWEEP / sizeof *SWEEP };
 
 static search_state new_state(const search *s) {
   size_t n = s->in->dag->n_tasks;
@@ -73,6 +76,7 @@ search search_new(const pol_input *in, const pol_host *host, uint64_t budget, si
   make_units(&s);
   s.chain = ARENA_NEW(a, uint32_t, in->dag->n_tasks + 1);
   s.waits = ARENA_NEW(a, uint32_t, in->dag->n_tasks + 1);
+  s.late_s = ARENA_NEW(a, double, in->dag->n_tasks);
   s.now = new_state(&s), s.best = new_state(&s), s.tried = new_state(&s);
   return s;
 }
@@ -137,9 +141,17 @@ static bool settle(search *s) {
 }
 
 static bool move(search *s, double left) {
+  for (; s->swept < SWEEPS; s->swept++) {
+    copy_plan(s, &s->tried, &s->now);
+    search_late_order(s, SWEEP[s->swept]);
+    if (settle(s)) return true;
+  }
   for (int i = 0; i < TRIES; i++) {
     copy_plan(s, &s->tried, &s->now);
-    search_move(s, left);
+    if (pol_rand_unit(&s->rand) < LATE)
+      search_late_move(s);
+    else
+      search_move(s, left);
     if (settle(s)) return true;
   }
   return false;
@@ -149,10 +161,17 @@ bool search_close(const search *s, double share) {
   return s->best.makespan_s <= s->bound_s * (1 + share);
 }
 
+/* What moves want to know of a `now` that is new. */
+static void arrive(search *s) {
+  search_chain(s);
+  search_late_find(s);
+}
+
 void search_anneal(search *s, double hot, double close) {
   uint64_t begin = s->done;
   if (!(s->now.makespan_s < INFINITY)) return;
-  search_chain(s);
+  arrive(s);
+  s->swept = 0;
   double gained_s = s->best.makespan_s;
   uint64_t gained = begin;
   while (s->done < s->budget && !search_close(s, close)) {
@@ -164,10 +183,11 @@ void search_anneal(search *s, double hot, double close) {
     if (reorder(s) > s->now.makespan_s * (1 + REPLAY) || s->done >= s->budget) continue;
     evaluate(s);
     double worse = (s->tried.makespan_s - s->now.makespan_s) / s->now.makespan_s;
+    if (s->swept < SWEEPS) s->swept = worse < -WORTH ? 0 : s->swept + 1;
     bool bold = hot > 0 && pol_rand_unit(&s->rand) < exp(-worse / (COLD * pow(hot / COLD, left)));
     if (worse > SAME && !bold) continue;
     copy_state(s, &s->now, &s->tried);
-    search_chain(s);
+    arrive(s);
     if (better(&s->now, &s->best)) copy_state(s, &s->best, &s->now);
   }
 }

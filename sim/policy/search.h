@@ -16,7 +16,16 @@
  * that suited the old ones is mostly given up for that in which the new ones would take tasks by
  * themselves, which is a simulation, too (policy_placed). A move that changes nothing is not
  * simulated. Random numbers come from
- * --seed alone. */
+ * --seed alone.
+ *
+ * Late orders (search_late.c). A task's latest start in `now` is what its time could slip to if all
+ * else took as long as it did and each engine kept its order. In the order of these times loads
+ * bring last what is needed last, and SRAM and the DMA are left to what the end waits for, as when
+ * a schedule is justified to the right and to the left again (Li, Willis 1992). So at first the
+ * plan is put in the order of its own times: the latest ones, or some way from the real ones to
+ * them, again and again as long as that gains (SWEEP). From there on half of the moves are such
+ * orders, part of the way drawn at random, mostly with a unit, or what it does in a stretch of
+ * time, earlier or later than its turn. */
 #ifndef LS_SEARCH_H
 #define LS_SEARCH_H
 
@@ -43,6 +52,8 @@ typedef struct search {
   uint32_t *chain, *waits;  /* the critical chain of `now`, and what on it waits for another task
                                than the one before it on its engine */
   size_t n_chain, n_waits;
+  double *late_s;        /* by task: the latest start in `now` */
+  uint32_t swept;        /* late orders tried since the last that gained; SWEEPS: enough of them */
   uint64_t done, budget; /* simulations */
   uint64_t patience;     /* search_anneal ends when so many gained next to nothing; 0: does not */
   double bound_s;        /* no schedule is shorter */
@@ -71,5 +82,11 @@ void search_result(const search *s, pol_plan *plan);
  * budget that is left. */
 void search_chain(search *s);
 void search_move(search *s, double left);
+
+/* search_late.c: finds the latest starts in `now`; orders `tried` by start (late = 0), by latest
+ * start (1) or by what is so far between them; does so at random, and moves a unit. */
+void search_late_find(search *s);
+void search_late_order(search *s, double late);
+void search_late_move(search *s);
 
 #endif
