@@ -14,7 +14,10 @@ enum {
   CHEAP_TASKS = 4096,
   MOST_TASKS = 1 << 19,
   PLAN_PATIENCE = 2,
-  MOST_TIMES = 4
+  MOST_TIMES = 4,
+  FINEST = 3,
+  FINE = 2,
+  KNOBS = 3
 };
 static const double ROOM_GAIN = 0.98;
 
@@ -192,6 +195,39 @@ static void choose_abreast(trial *x, search *s) {
   }
 }
 
+/* How fine it is cut, in three ways. */
+static uint32_t *knob(plan *p, int k) {
+  return k % KNOBS == 0 ? &p->rows : k % KNOBS == 1 ? &p->pieces : &p->heads;
+}
+
+/* Long steps under op: of the best few the same in finer pieces, one thing after the other: query
+ * rows and KV heads that attention works on together, and tiles of weights. What waits for the last
+ * of a coarse piece begins sooner after a fine one, and less is held. */
+static void choose_finer(trial *x, search *s) {
+  found top[FINALISTS];
+  memcpy(top, s->top, sizeof top);
+  if (!long_ops(&x->o)) return;
+  x->most = s->effort + MOST_TASKS / 2;
+  for (size_t i = 0; i < FINEST && top[i].size_B > 0 && top[i].measure < CLOSE * s->measure; i++) {
+    plan best = top[i].p;
+    double best_s = top[i].measure;
+    for (int k = 0, since = 0; since < KNOBS; k++, since++) {
+      uint32_t now = *knob(&best, k);
+      for (uint32_t n = 0; n <= FINE && !s->near && s->effort < x->most; n++) {
+        plan p = best;
+        *knob(&p, k) = n;
+        if (n == now) continue;
+        take_plan(x, p);
+        candidate c = look(x, top[i].size_B, s);
+        if (c.fate != RUNS || !(c.least_s > 0 && c.least_s < GAIN * best_s)) continue;
+        best = p;
+        best_s = c.least_s;
+        since = 0;
+      }
+    }
+  }
+}
+
 static bool same_found(const found *a, const found *b) {
   return a->size_B == b->size_B && a->room_B == b->room_B && same_plan(a->p, b->p);
 }
@@ -270,6 +306,7 @@ static search choose(trial *x) {
   if (!s.near && !given && s.best > 0) choose_inner(x, &s);
   if (!s.near && !s.tight && !given) choose_tiles(x, &s);
   if (!s.near && !s.tight && !given && s.best > 0) choose_abreast(x, &s);
+  if (!s.near && !s.tight && !given && s.best > 0) choose_finer(x, &s);
   take_plan(x, x->whole);
   bool other = s.best != x->first_B || !same_plan(s.p, x->whole);
   if (s.best > 0 && other && !s.near && !given) choose_last(x, &s);

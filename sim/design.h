@@ -51,6 +51,11 @@
  *   op, blocks     then, where the step is cut in blocks of tokens, a quarter more of them, again and
  *                  again as long as that helps: less is kept, so tiles may be larger, but weights are
  *                  loaded more often.
+ *   op, finer      of the best three within 5 % of the best: query rows that attention works on together
+ *                  fewer by a third and by half, then tiles of weights so much smaller, then KV heads
+ *                  together halved once and twice, with all from Q to O going by them, and so on in turn
+ *                  as long as one of them helps: what waits for the last of a coarse piece begins
+ *                  sooner, and less is held; but every piece streams its operands again.
  *
  * Of long steps under op a candidate counts for what the program's order makes of it on all engines
  * and on few (fit): whole ops wait for room, which heft's rank does not know of; small DAGs are
