@@ -16,7 +16,7 @@ enum {
   PLAN_PATIENCE = 2,
   MOST_TIMES = 4,
   FINEST = 3,
-  FINE = 2,
+  FINE = 3,
   KNOBS = 3
 };
 static const double ROOM_GAIN = 0.98;
