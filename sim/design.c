@@ -15,7 +15,7 @@ enum {
   MOST_TASKS = 1 << 19,
   PLAN_PATIENCE = 2,
   MOST_TIMES = 4,
-  FINEST = 3,
+  FINEST = 2,
   FINE = 3,
   KNOBS = 3
 };
@@ -203,33 +203,69 @@ static uint32_t *knob(plan *p, int k) {
 /* Long steps under op: of the best few the same in finer pieces, one thing after the other: query
  * rows and KV heads that attention works on together, and tiles of weights. What waits for the last
  * of a coarse piece begins sooner after a fine one, and less is held. */
+static void finer(trial *x, plan best, uint64_t size_B, double best_s, search *s) {
+  for (int k = 0, since = 0; since < KNOBS; k++, since++) {
+    uint32_t now = *knob(&best, k);
+    for (uint32_t n = 0; n <= FINE && !s->near && s->effort < x->most; n++) {
+      plan p = best;
+      *knob(&p, k) = n;
+      if (n == now) continue;
+      take_plan(x, p);
+      candidate c = look(x, size_B, s);
+      if (c.fate != RUNS || !(c.least_s > 0 && c.least_s < GAIN * best_s)) continue;
+      best = p;
+      best_s = c.least_s;
+      since = 0;
+    }
+  }
+}
+
 static void choose_finer(trial *x, search *s) {
   found top[FINALISTS];
   memcpy(top, s->top, sizeof top);
   if (!long_ops(&x->o)) return;
   x->most = s->effort + MOST_TASKS / 2;
-  for (size_t i = 0; i < FINEST && top[i].size_B > 0 && top[i].measure < CLOSE * s->measure; i++) {
-    plan best = top[i].p;
-    double best_s = top[i].measure;
-    for (int k = 0, since = 0; since < KNOBS; k++, since++) {
-      uint32_t now = *knob(&best, k);
-      for (uint32_t n = 0; n <= FINE && !s->near && s->effort < x->most; n++) {
-        plan p = best;
-        *knob(&p, k) = n;
-        if (n == now) continue;
-        take_plan(x, p);
-        candidate c = look(x, top[i].size_B, s);
-        if (c.fate != RUNS || !(c.least_s > 0 && c.least_s < GAIN * best_s)) continue;
-        best = p;
-        best_s = c.least_s;
-        since = 0;
-      }
-    }
+  double most_s = CLOSE * s->measure;
+  for (size_t i = 0; i < FINEST && top[i].size_B > 0 && top[i].measure < most_s; i++) {
+    plan p = top[i].p;
+    finer(x, p, top[i].size_B, top[i].measure, s);
+    p.heads = FINE;
+    take_plan(x, p);
+    candidate c = look(x, top[i].size_B, s);
+    if (c.fate == RUNS && c.least_s > 0) finer(x, p, top[i].size_B, c.least_s, s);
   }
 }
 
 static bool same_found(const found *a, const found *b) {
   return a->size_B == b->size_B && a->room_B == b->room_B && same_plan(a->p, b->p);
+}
+
+/* Long steps under op, still far from what is possible, by no few heads at a time: that may be much
+ * faster where neither the program's order nor heft's rank shows it, as both wait for room. So heft
+ * looks at the best, and at the best for another number of engines, in that way. */
+static void choose_heads(trial *x, double best_s, search *s) {
+  static const struct { uint32_t heads, rows; } WAY[] = {{FINE, FINE}, {FINE, 1}, {FINE - 1, FINE}};
+  if (!long_ops(&x->o) || s->p.heads > 0 || s->best == 0) return;
+  found of[2] = {{s->p, s->best, s->plan_B, best_s}, {.size_B = 0}};
+  for (size_t i = 0; i < FINALISTS && of[1].size_B == 0; i++)
+    if (s->top[i].size_B > 0 && s->top[i].p.engines != s->p.engines) of[1] = s->top[i];
+  take_plan(x, s->p);
+  x->t.sram_B = s->best;
+  if (best_s <= CLOSE * bound_s(x, s->plan_B)) return;
+  for (size_t i = 0; i < 2 && of[i].size_B > 0; i++)
+    for (size_t k = 0; k < sizeof WAY / sizeof *WAY; k++) {
+      plan p = of[i].p;
+      p.heads = WAY[k].heads;
+      p.rows = WAY[k].rows;
+      take_plan(x, p);
+      x->t.sram_B = of[i].size_B;
+      double end_s = looked_at_s(x, of[i].room_B, best_s);
+      if (!(end_s < GAIN * best_s)) continue;
+      best_s = end_s;
+      s->p = p;
+      s->best = of[i].size_B;
+      s->plan_B = of[i].room_B;
+    }
 }
 
 /* What heft makes of the best when it looks, of the best by rank, and of the first, the largest. */
@@ -256,6 +292,7 @@ static void choose_last(trial *x, search *s) {
   s->p = best.p;
   s->best = best.size_B;
   s->plan_B = best.room_B;
+  choose_heads(x, best_s, s);
 }
 
 /* What the busiest resource takes of the tiles of a single engine: others may be tried where more

@@ -140,6 +140,9 @@ candidate look(trial *x, uint64_t size_B, search *s);
  * simulates what it plans; INFINITY where it must take longer than `best_s`. */
 double looked_at_s(trial *x, uint64_t room_B, double best_s);
 
+/* No schedule of that layer takes less, in so much SRAM; 0 where it cannot be compiled. */
+double bound_s(trial *x, uint64_t room_B);
+
 /* The same under heft's plan by rank. */
 double by_rank_s(trial *x, uint64_t room_B);
 
