@@ -16,8 +16,7 @@ enum {
   PLAN_PATIENCE = 2,
   MOST_TIMES = 4,
   FINEST = 2,
-  FINE = 3,
-  KNOBS = 3
+  FINE = 3
 };
 static const double ROOM_GAIN = 0.98;
 
@@ -195,40 +194,64 @@ static void choose_abreast(trial *x, search *s) {
   }
 }
 
-/* How fine it is cut, in three ways. */
-static uint32_t *knob(plan *p, int k) {
-  return k % KNOBS == 0 ? &p->rows : k % KNOBS == 1 ? &p->pieces : &p->heads;
+/* How fine it is cut, in four ways; and under op, where whole ops wait for room, in which order
+ * they are tried, and under other splits. */
+typedef enum knob { ROWS, PIECES, HEADS, BLOCKS, KNOBS } knob;
+static const knob OF_OP[] = {ROWS, PIECES, HEADS, BLOCKS, KNOBS};
+static const knob OF_PARTS[] = {BLOCKS, PIECES, ROWS, KNOBS};
+
+static uint32_t *knob_of(plan *p, knob k) {
+  uint32_t *const of[KNOBS] = {&p->rows, &p->pieces, &p->heads, &p->blocks};
+  return of[k];
 }
 
-/* Long steps under op: of the best few the same in finer pieces, one thing after the other: query
- * rows and KV heads that attention works on together, and tiles of weights. What waits for the last
- * of a coarse piece begins sooner after a fine one, and less is held. */
+/* The plan with one knob turned, as far as it helps. True if it does. */
+static bool turn(trial *x, knob k, plan *best, uint64_t size_B, double *best_s, search *s) {
+  uint32_t now = *knob_of(best, k), from = k == BLOCKS ? now + 1 : 0;
+  uint32_t to = k == BLOCKS ? now + 2 : FINE;
+  bool gain = false;
+  if (k == BLOCKS && !in_blocks(x, &(found){.p = *best, .size_B = size_B})) return false;
+  for (uint32_t n = from; n <= to && !s->near && s->effort < x->most; n++) {
+    plan p = *best;
+    *knob_of(&p, k) = n;
+    if (n == now) continue;
+    take_plan(x, p);
+    candidate c = look(x, size_B, s);
+    if (c.fate != RUNS || !(c.least_s > 0 && c.least_s < GAIN * *best_s)) continue;
+    *best = p;
+    *best_s = c.least_s;
+    gain = true;
+  }
+  return gain;
+}
+
+/* In turn, until none of them helps. */
 static void finer(trial *x, plan best, uint64_t size_B, double best_s, search *s) {
-  for (int k = 0, since = 0; since < KNOBS; k++, since++) {
-    uint32_t now = *knob(&best, k);
-    for (uint32_t n = 0; n <= FINE && !s->near && s->effort < x->most; n++) {
-      plan p = best;
-      *knob(&p, k) = n;
-      if (n == now) continue;
-      take_plan(x, p);
-      candidate c = look(x, size_B, s);
-      if (c.fate != RUNS || !(c.least_s > 0 && c.least_s < GAIN * best_s)) continue;
-      best = p;
-      best_s = c.least_s;
-      since = 0;
-    }
+  const knob *of = long_ops(&x->o) ? OF_OP : OF_PARTS;
+  bool gain = true;
+  while (gain) {
+    gain = false;
+    for (size_t k = 0; of[k] != KNOBS; k++) gain |= turn(x, of[k], &best, size_B, &best_s, s);
   }
 }
 
+/* Long steps: of the best few the same in finer pieces, one thing after the other: blocks of
+ * tokens, query rows and KV heads that attention works on together, and tiles of weights. What
+ * waits for the last of a coarse piece begins sooner after a fine one, and less is held. */
 static void choose_finer(trial *x, search *s) {
   found top[FINALISTS];
   memcpy(top, s->top, sizeof top);
-  if (!long_ops(&x->o)) return;
+  if (few_rows(&x->o)) return;
+  s->coarse = (found){s->p, s->best, s->plan_B, s->measure};
+  take_plan(x, s->p);
+  x->t.sram_B = s->best;
+  if (!long_ops(&x->o) && s->measure <= CLOSE * bound_s(x, s->plan_B)) return;
   x->most = s->effort + MOST_TASKS / 2;
   double most_s = CLOSE * s->measure;
   for (size_t i = 0; i < FINEST && top[i].size_B > 0 && top[i].measure < most_s; i++) {
     plan p = top[i].p;
     finer(x, p, top[i].size_B, top[i].measure, s);
+    if (!long_ops(&x->o)) continue;
     p.heads = FINE;
     take_plan(x, p);
     candidate c = look(x, top[i].size_B, s);
@@ -270,13 +293,14 @@ static void choose_heads(trial *x, double best_s, search *s) {
 
 /* What heft makes of the best when it looks, of the best by rank, and of the first, the largest. */
 static void choose_last(trial *x, search *s) {
-  found one[FINALISTS + 2];
+  found one[FINALISTS + 3];
   memcpy(one, s->top, sizeof s->top);
   one[FINALISTS] = s->by_rank;
-  one[FINALISTS + 1] = (found){x->whole, x->first_B, s->first_room_B, s->measure};
+  one[FINALISTS + 1] = s->coarse;
+  one[FINALISTS + 2] = (found){x->whole, x->first_B, s->first_room_B, s->measure};
   found best = {.size_B = 0};
   double best_s = INFINITY;
-  for (size_t i = 0; i < FINALISTS + 2; i++) {
+  for (size_t i = 0; i < FINALISTS + 3; i++) {
     bool skip = one[i].room_B == 0 || (i < FINALISTS && one[i].measure > FAR * s->measure);
     for (size_t k = 0; k < i && !skip; k++)
       skip = same_found(&one[k], &one[i]) || (i < FINALISTS && one[k].measure == one[i].measure);

@@ -116,6 +116,7 @@ typedef struct search {
   uint64_t plan_B;
   uint64_t first_room_B; /* where the platform's own first candidate is fastest */
   found top[FINALISTS];  /* the best of each plan, fastest first */
+  found coarse;          /* the best before finer ones were tried */
   found by_rank;         /* the platform's own plan's best, under heft's plan by rank */
   double measure;    /* given tiles are to move the fewest bytes; chosen ones, to be the fastest */
   bool near;         /* no other can be much faster */

@@ -127,7 +127,8 @@ chunks chunks_plan(const build *b) {
   if (rows <= FEW_ROWS && o->tile_B == 0) c.piece_B = at_most(c.piece_B, WL_FEW_ROWS_PIECE_B);
   if (!c.many || !plan_many(b, &c)) plan_few(b, &c);
   bool long_ops = o->split == WL_OP && c.many, inner = long_ops && b->target->inner;
-  if (long_ops && o->tile_B == 0) c.piece_B = finer(c.piece_B, b->target->pieces);
+  bool longs = o->split != WL_NONE && c.many;
+  if (longs && o->tile_B == 0) c.piece_B = finer(c.piece_B, b->target->pieces);
   if (o->split == WL_TILE || inner)
     c.tile_k = tile_inner(c.piece_B * 8 / dtype_bits(o->weight_dtype), rows, m->hidden_size, inner);
 
@@ -140,7 +141,7 @@ chunks chunks_plan(const build *b) {
   c.by_heads = long_ops && b->target->heads > 0;
   if (c.by_heads) c.kv_heads = at_least(c.kv_heads >> b->target->heads, 1);
   c.rows = attention_rows(b, &c);
-  if (long_ops) c.rows = even(b->tokens, finer(c.rows, b->target->rows));
+  if (longs) c.rows = even(b->tokens, finer(c.rows, b->target->rows));
   c.segments = rows * b->q_cols * dtype_bits(o->act_dtype) / 8 > S / 32;
   return c;
 }
