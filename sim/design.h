@@ -8,7 +8,7 @@
  * Candidates are eight even steps an octave (a power of two times 1, 1.125, 1.25, ...), for up to 4
  * rows four, whatever the platform's capacity; each is compiled, and needs that much SRAM, or what
  * its tasks need one by one where that is more. One layer of it is simulated in what it needs, and in
- * up to twice that, as far as there is so much, by the closed-form executor under heft
+ * up to twice that (long steps under op: four times), as far as there is so much, by the closed-form executor under heft
  * with prefetch 2; the fastest is taken, the larger candidate where two are equal. The run itself
  * uses no more SRAM than where it was fastest (`sram_plan_B`, in the DAG and in the report). So more
  * SRAM only adds candidates.
@@ -51,6 +51,12 @@
  *   op, blocks     then, where the step is cut in blocks of tokens, a quarter more of them, again and
  *                  again as long as that helps: less is kept, so tiles may be larger, but weights are
  *                  loaded more often.
+ *   op, finer      of the best two within 5 % of the best, as they are and with a few KV heads at a time
+ *                  (all from Q to O by them): query rows that attention works on together two thirds,
+ *                  half and two fifths of the rules', then tiles of weights, then KV heads halved up to
+ *                  three times, in turn as long as one of them helps. What waits for the last of a
+ *                  coarse piece begins sooner, and less is held; but every piece streams its operands
+ *                  again.
  *
  * Of long steps under op a candidate counts for what the program's order makes of it on all engines
  * and on few (fit): whole ops wait for room, which heft's rank does not know of; small DAGs are
@@ -59,8 +65,9 @@
  *
  * At last, unless the first is the best, the best of up to six plans within 15 % of it, what heft by rank made
  * the best of the platform's own, and the first run once more under heft as runs have it, which
- * simulates what it plans. And as room is tried in eighths of what a cut needs, which may leave out
- * what there is, the next even step above what was found is tried, too, and taken if it saves 2 %.
+ * simulates what it plans; where that is over 5 % above the bound, under op also with a few heads at
+ * a time, if they are not yet. And as room is tried in eighths of what a cut needs, which may leave
+ * out what there is, the next even step above what was found is tried, too, and taken if it saves 2 %.
  *
  * So a run of one layer takes no more than 1 % longer than in any smaller SRAM, if candidates more
  * than an octave apart do not change places; tests/test_memory.c holds it to that. Nor does it take

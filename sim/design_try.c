@@ -114,8 +114,8 @@ static void note_whole(search *s, candidate *c, uint64_t room_B, double end_s) {
  * less where that is close to the best, of other plans if the DAG is small; where what it needs is
  * enough, all there is, and what it needs. 0: no more. */
 static uint64_t room_of(const trial *x, const candidate *c, size_t i, const search *s) {
-  static const double MORE[] = {1, 1.125, 1.25, 1.5, 2};
-  size_t most = sizeof MORE / sizeof MORE[0] - 1;
+  static const double MORE[] = {1, 1.125, 1.25, 1.5, 2, 3, 4};
+  size_t most = sizeof MORE / sizeof MORE[0] - (long_ops(&x->o) ? 1 : 3);
   bool first = x->enough && c->size_B == x->first_B;
   if (first && i == 0) return x->all_B;
   if (first) return i == 1 ? c->needs_B : 0;
@@ -261,6 +261,18 @@ double looked_at_s(trial *x, uint64_t room_B, double best_s) {
     end_s = INFINITY;
   arena_free(&scratch);
   return end_s;
+}
+
+double bound_s(trial *x, uint64_t room_B) {
+  arena scratch = {0};
+  err ignored = {0};
+  dag *d;
+  double least_s = 0;
+  x->sram[0].capacity_B = (double)room_B;
+  if (wl_compile(x->m, &x->o, &x->t, &d, &scratch, &ignored) == ERR_OK)
+    least_s = est_bounds(&x->p, d, &scratch).lower_s;
+  arena_free(&scratch);
+  return least_s;
 }
 
 double by_rank_s(trial *x, uint64_t room_B) {

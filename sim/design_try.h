@@ -25,18 +25,26 @@ static inline bool long_ops(const wl_options *o) {
  * and more blocks of tokens, and whether in the inner dimension, too (wl_target, also of the
  * zeros). */
 typedef struct plan {
-  uint32_t engines, tiles, chunks, blocks;
+  uint32_t engines, tiles, chunks, blocks, pieces, rows, heads;
   bool inner;
 } plan;
 
 static inline bool same_plan(plan a, plan b) {
   return a.engines == b.engines && a.tiles == b.tiles && a.chunks == b.chunks &&
-         a.blocks == b.blocks && a.inner == b.inner;
+         a.blocks == b.blocks && a.pieces == b.pieces && a.rows == b.rows && a.heads == b.heads &&
+         a.inner == b.inner;
 }
 
 /* A target's plan, and a target under another one. */
 static inline plan target_plan(const wl_target *t) {
-  return (plan){t->engines, t->tiles, t->chunks, t->blocks, t->inner};
+  return (plan){.engines = t->engines,
+                .tiles = t->tiles,
+                .chunks = t->chunks,
+                .blocks = t->blocks,
+                .pieces = t->pieces,
+                .rows = t->rows,
+                .heads = t->heads,
+                .inner = t->inner};
 }
 
 static inline void set_plan(wl_target *t, plan p) {
@@ -44,6 +52,9 @@ static inline void set_plan(wl_target *t, plan p) {
   t->tiles = p.tiles;
   t->chunks = p.chunks;
   t->blocks = p.blocks;
+  t->pieces = p.pieces;
+  t->rows = p.rows;
+  t->heads = p.heads;
   t->inner = p.inner;
 }
 
@@ -105,6 +116,7 @@ typedef struct search {
   uint64_t plan_B;
   uint64_t first_room_B; /* where the platform's own first candidate is fastest */
   found top[FINALISTS];  /* the best of each plan, fastest first */
+  found coarse;          /* the best before finer ones were tried */
   found by_rank;         /* the platform's own plan's best, under heft's plan by rank */
   double measure;    /* given tiles are to move the fewest bytes; chosen ones, to be the fastest */
   bool near;         /* no other can be much faster */
@@ -128,6 +140,9 @@ candidate look(trial *x, uint64_t size_B, search *s);
 /* How long one layer, compiled as x->t says, takes in `room_B` under heft as a run has it, which
  * simulates what it plans; INFINITY where it must take longer than `best_s`. */
 double looked_at_s(trial *x, uint64_t room_B, double best_s);
+
+/* No schedule of that layer takes less, in so much SRAM; 0 where it cannot be compiled. */
+double bound_s(trial *x, uint64_t room_B);
 
 /* The same under heft's plan by rank. */
 double by_rank_s(trial *x, uint64_t room_B);

@@ -33,7 +33,7 @@ level() {
   workloads/ckpt/*.[ch]) level=2 ;; # checkpoint readers
   kernels/dag_exec*.[ch]) level=3 ;; # the kernel executor
   kernels/points.[ch] | kernels/source.[ch] | kernels/verify*.[ch]) level=3 ;; # what it computes, compared
-  workloads/block*.[ch] | workloads/build.h | workloads/linear.c | workloads/attention.c) level=3 ;;
+  workloads/block*.[ch] | workloads/build.h | workloads/linear.c | workloads/attention.c | workloads/heads.c) level=3 ;;
   workloads/chunks.c | workloads/kv.[ch] | workloads/resident.c | workloads/spill.[ch] | workloads/step.c | workloads/place.[ch]) level=3 ;;
 
   sim/jobs*.[ch]) level=1 ;; # processes

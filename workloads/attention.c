@@ -333,22 +333,39 @@ static void run_chunk(build *b, chunk *t) {
   }
 }
 
+struct attention_state {
+  chunk t;
+};
+
+attention_state *attention_new(build *b, bool q_roped, bool k_roped) {
+  attention_state *at = ARENA_NEW(b->a, attention_state, 1);
+  at->t = (chunk){.g = make_groups(b),
+                  .q_roped = q_roped,
+                  .k_roped = k_roped,
+                  .done = ARENA_NEW(b->a, uint32_t, b->target->engines)};
+  return at;
+}
+
+void attention_run(build *b, attention_state *at, uint64_t seq, uint64_t kv0, const columns *q,
+                   const columns *k, const columns *v, const columns *y) {
+  uint64_t KV = b->m->num_key_value_heads;
+  chunk *t = &at->t;
+  t->q = q;
+  t->k = k;
+  t->v = v;
+  t->out = y;
+  t->seq = seq;
+  t->kv0 = kv0;
+  t->n_kv = KV - kv0 < b->c.kv_heads ? KV - kv0 : b->c.kv_heads;
+  run_chunk(b, t);
+}
+
 columns attention(build *b, const columns *q, const columns *k, const columns *v, bool q_roped,
                   bool k_roped) {
   columns result = columns_one(b, build_act(b, build_name(b, "attn_out"), b->rows, b->q_cols));
-  chunk t = {.g = make_groups(b),
-             .q = q,
-             .k = k,
-             .v = v,
-             .q_roped = q_roped,
-             .k_roped = k_roped,
-             .out = &result,
-             .done = ARENA_NEW(b->a, uint32_t, b->target->engines)};
-  uint64_t KV = b->m->num_key_value_heads;
-  for (t.seq = 0; t.seq < b->o->batch; t.seq++)
-    for (t.kv0 = 0; t.kv0 < KV; t.kv0 += b->c.kv_heads) {
-      t.n_kv = KV - t.kv0 < b->c.kv_heads ? KV - t.kv0 : b->c.kv_heads;
-      run_chunk(b, &t);
-    }
+  attention_state *at = attention_new(b, q_roped, k_roped);
+  for (uint64_t seq = 0; seq < b->o->batch; seq++)
+    for (uint64_t kv0 = 0; kv0 < b->m->num_key_value_heads; kv0 += b->c.kv_heads)
+      attention_run(b, at, seq, kv0, q, k, v, &result);
   return result;
 }

@@ -317,7 +317,7 @@ static bool rope_fused(const build *b, uint64_t heads) {
   return b->c.fuse && b->o->batch == 1 && heads >= b->parts && head_B <= b->c.piece_B;
 }
 
-/* O projection of what attention gives, and the residual sum. */
+/* O projection of what attention gives; with the residual sum, where it is fused. */
 static columns output_sum(build *b, const columns *heads, const columns *x) {
   uint64_t C = b->m->hidden_size;
   linear o = linear_new(b, "o_proj", b->q_cols, C, DAG_NO_TENSOR, DAG_NO_TENSOR);
@@ -333,7 +333,7 @@ static columns output_sum(build *b, const columns *heads, const columns *x) {
                              .tag = "",
                              .fused = b->c.fuse ? FUSED_ADD : FUSED_NOTHING,
                              .with = x});
-  return b->c.fuse ? y : residual(b, "resid1", x, &y);
+  return y;
 }
 
 /* Whether a task's operand, of those in the shared SRAM, takes room of its own at any rate: one
@@ -369,23 +369,31 @@ bool build_impossible(build *b) {
   return b->impossible_B > 0;
 }
 
-columns block(build *b, const columns *x) {
+/* From the normalised input to O's sum, all heads together. */
+static columns attention_sum(build *b, const columns *n1, const columns *x, bool rope_q,
+                             bool rope_k) {
   uint64_t C = b->m->hidden_size, hd = b->m->head_dim, *cuts = NULL;
   uint64_t share = b->m->num_attention_heads / b->m->num_key_value_heads;
+  size_t n_cuts = attention_cuts(b, share * hd, &cuts);
+  columns q = linear_all(b, "q_proj", rope_q ? "q_rope" : "q_proj", n1, C, b->q_cols, cuts, n_cuts,
+                         rope_q ? FUSED_ROPE : FUSED_NOTHING, false);
+  n_cuts = attention_cuts(b, hd, &cuts);
+  columns k = linear_all(b, "k_proj", rope_k ? "k_rope" : "k_proj", n1, C, b->kv_cols, cuts, n_cuts,
+                         rope_k ? FUSED_ROPE : FUSED_NOTHING, b->first_block);
+  columns v = linear_all(b, "v_proj", "v_proj", n1, C, b->kv_cols, cuts, n_cuts, FUSED_NOTHING,
+                         b->first_block);
+  columns heads = attention(b, &q, &k, &v, rope_q, rope_k);
+  return output_sum(b, &heads, x);
+}
+
+columns block(build *b, const columns *x) {
   columns n1 = columns_one(b, block_norm(b, "attn_norm", x, 0, b->rows));
   if (build_impossible(b)) return n1;
   bool rope_q = rope_fused(b, b->m->num_attention_heads);
   bool rope_k = rope_fused(b, b->m->num_key_value_heads);
-  size_t n_cuts = attention_cuts(b, share * hd, &cuts);
-  columns q = linear_all(b, "q_proj", rope_q ? "q_rope" : "q_proj", &n1, C, b->q_cols, cuts, n_cuts,
-                         rope_q ? FUSED_ROPE : FUSED_NOTHING, false);
-  n_cuts = attention_cuts(b, hd, &cuts);
-  columns k = linear_all(b, "k_proj", rope_k ? "k_rope" : "k_proj", &n1, C, b->kv_cols, cuts,
-                         n_cuts, rope_k ? FUSED_ROPE : FUSED_NOTHING, b->first_block);
-  columns v = linear_all(b, "v_proj", "v_proj", &n1, C, b->kv_cols, cuts, n_cuts, FUSED_NOTHING,
-                         b->first_block);
-  columns heads = attention(b, &q, &k, &v, rope_q, rope_k);
-  columns r1 = output_sum(b, &heads, x);
+  columns y = b->c.by_heads ? heads_sum(b, &n1, x, rope_q, rope_k)
+                            : attention_sum(b, &n1, x, rope_q, rope_k);
+  columns r1 = b->c.fuse ? y : residual(b, "resid1", x, &y);
   if (build_impossible(b)) return r1;
   columns n2 = columns_one(b, block_norm(b, "ffn_norm", &r1, 0, b->rows));
   return mlp(b, &n2, &r1);

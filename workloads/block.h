@@ -131,6 +131,10 @@ typedef struct wl_target {
   bool inner;       /* long steps under op: weights are cut in their inner dimension, too */
   uint32_t chunks;  /* of the MLP in work at a time; 0: two, op: three (block.c) */
   uint32_t blocks;  /* of tokens, where there are several: so many quarters more than SRAM asks for */
+  uint32_t pieces;  /* long steps under op: tiles of weights are 2 / (2 + so much) as large */
+  uint32_t rows;    /* the same: query rows that attention works on together, as many less */
+  uint32_t heads;   /* the same: KV heads together halved so often, and all from Q to O by them (heads.c); 0: Q, K and V
+                     * of all heads first, then attention, then O */
   uint64_t sram_B; /* that engines share, or that feeds their scratchpads */
   uint64_t most_B; /* what there is of that, which may be more: a task of a layer that needs more is
                     * refused at once; 0: it is left to the run */

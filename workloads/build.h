@@ -20,6 +20,7 @@ typedef struct chunks {
   uint64_t rows;     /* query rows that attention works on together */
   uint64_t keys;     /* key rows in a tile: all, or a block of flash attention */
   bool fuse;         /* SiLU(gate) * up and residual sums are part of the linear layers before them */
+  bool by_heads;     /* all from Q to O goes by such KV heads, a few after the others (heads.c) */
   bool many;         /* rows: activations count beside the weights */
   bool segments;     /* activations are kept in segments of columns, each with a life of its own */
 } chunks;
@@ -181,9 +182,19 @@ columns linear_all(build *b, const char *what, const char *y_name, const columns
 /* `q_roped`, `k_roped`: they come with RoPE. */
 columns attention(build *b, const columns *q, const columns *k, const columns *v, bool q_roped,
                   bool k_roped);
+/* The same of the chunk of heads from kv0 on, of one sequence; q, k, v and y have its columns
+ * at least. `at` goes on from chunk to chunk. */
+typedef struct attention_state attention_state;
+attention_state *attention_new(build *b, bool q_roped, bool k_roped);
+void attention_run(build *b, attention_state *at, uint64_t seq, uint64_t kv0, const columns *q,
+                   const columns *k, const columns *v, const columns *y);
 /* Where q, k and v must be cut so that a chunk of heads lies in one segment. */
 size_t attention_cuts(build *b, uint64_t head_cols, uint64_t **cuts);
 void attention_cache(build *b, kv_cache *c, uint64_t rows);
+
+/* ---- heads.c ---- */
+/* From the normalised input to the O projection's sum, to which x is added, or not if unfused. */
+columns heads_sum(build *b, const columns *norm, const columns *x, bool rope_q, bool rope_k);
 
 /* ---- block.c ---- */
 uint64_t block_input_parts(const build *b);

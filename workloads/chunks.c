@@ -21,6 +21,11 @@ static uint64_t even(uint64_t n, uint64_t fit) {
   return (n + parts - 1) / parts;
 }
 
+/* In so many halves more parts. */
+static uint64_t finer(uint64_t n, uint32_t halves) {
+  return at_least(2 * n / (2 + (uint64_t)halves), 1);
+}
+
 /* KV heads whose rows are moved together: under head an engine's share, as far as a tile stays
  * within a piece; else as many as keep a K and a V tile in a quarter of SRAM. */
 static uint64_t kv_heads(const build *b, uint64_t S, uint64_t piece_B, uint64_t keys) {
@@ -121,7 +126,9 @@ chunks chunks_plan(const build *b) {
   c.many = rows >= MANY_ROWS;
   if (rows <= FEW_ROWS && o->tile_B == 0) c.piece_B = at_most(c.piece_B, WL_FEW_ROWS_PIECE_B);
   if (!c.many || !plan_many(b, &c)) plan_few(b, &c);
-  bool inner = o->split == WL_OP && c.many && b->target->inner;
+  bool long_ops = o->split == WL_OP && c.many, inner = long_ops && b->target->inner;
+  bool longs = o->split != WL_NONE && c.many;
+  if (longs && o->tile_B == 0) c.piece_B = finer(c.piece_B, b->target->pieces);
   if (o->split == WL_TILE || inner)
     c.tile_k = tile_inner(c.piece_B * 8 / dtype_bits(o->weight_dtype), rows, m->hidden_size, inner);
 
@@ -131,7 +138,10 @@ chunks chunks_plan(const build *b) {
     c.keys = even(keys, at_least(c.piece_B / key_B, 1));
   }
   c.kv_heads = kv_heads(b, S, c.piece_B, c.keys);
+  c.by_heads = long_ops && b->target->heads > 0;
+  if (c.by_heads) c.kv_heads = at_least(c.kv_heads >> b->target->heads, 1);
   c.rows = attention_rows(b, &c);
+  if (longs) c.rows = even(b->tokens, finer(c.rows, b->target->rows));
   c.segments = rows * b->q_cols * dtype_bits(o->act_dtype) / 8 > S / 32;
   return c;
 }

@@ -123,7 +123,7 @@ uint64_t wl_block_tokens(const model *m, const wl_options *o, const wl_target *t
   uint64_t least = (WL_LEAST_BLOCK_ROWS + o->batch - 1) / o->batch;
   if (most < least) most = least;
   uint64_t blocks = (tokens + most - 1) / most;
-  if (blocks > 1) blocks += blocks * t->blocks / 4;
+  if (blocks > 1) blocks += blocks < 4 ? t->blocks : blocks * t->blocks / 4;
   return (tokens + blocks - 1) / blocks;
 }
 
