@@ -148,7 +148,7 @@ int main(void) {
   tcase_add_test(c, est_bounds__all_users_come_after_a_task__so_do_their_loads_but_for_what_fits);
   tcase_add_test(c, est_bounds__one_room_beside_both__tiles_come_meanwhile);
   tcase_add_test(c, est_bounds__not_all_come_after__loads_beside_the_task);
-  tcase_add_loop_test(c, est_bounds__random_blocks__no_schedule_is_below, 0, 120);
+  tcase_add_loop_test(c, est_bounds__random_blocks__no_schedule_is_below, 0, 60);
   suite_add_tcase(s, c);
   return suite_run(s);
 }
