@@ -18,7 +18,7 @@ enum {
   FINEST = 2,
   FINE = 3
 };
-static const double ROOM_GAIN = 0.98;
+static const double ROOM_GAIN = 0.98, FINER_GAIN = 0.99;
 
 static uint64_t step_down(uint64_t bytes, uint64_t steps) {
   uint64_t unit = 1;
@@ -274,7 +274,7 @@ static void choose_heads(trial *x, double best_s, search *s) {
     if (s->top[i].size_B > 0 && s->top[i].p.engines != s->p.engines) of[1] = s->top[i];
   take_plan(x, s->p);
   x->t.sram_B = s->best;
-  if (best_s <= CLOSE * bound_s(x, s->plan_B)) return;
+  if (best_s <= CLOSE * needs_s(x, s->plan_B)) return;
   for (size_t i = 0; i < 2 && of[i].size_B > 0; i++)
     for (size_t k = 0; k < sizeof WAY / sizeof *WAY; k++) {
       plan p = of[i].p;
@@ -293,23 +293,24 @@ static void choose_heads(trial *x, double best_s, search *s) {
 
 /* What heft makes of the best when it looks, of the best by rank, and of the first, the largest. */
 static void choose_last(trial *x, search *s) {
-  found one[FINALISTS + 3];
-  memcpy(one, s->top, sizeof s->top);
-  one[FINALISTS] = s->by_rank;
-  one[FINALISTS + 1] = s->coarse;
+  found one[FINALISTS + 3] = {s->coarse};
+  memcpy(one + 1, s->top, sizeof s->top);
+  one[FINALISTS + 1] = s->by_rank;
   one[FINALISTS + 2] = (found){x->whole, x->first_B, s->first_room_B, s->measure};
   found best = {.size_B = 0};
   double best_s = INFINITY;
   for (size_t i = 0; i < FINALISTS + 3; i++) {
-    bool skip = one[i].room_B == 0 || (i < FINALISTS && one[i].measure > FAR * s->measure);
+    bool top = i >= 1 && i <= FINALISTS;
+    bool skip = one[i].room_B == 0 || (top && one[i].measure > FAR * s->measure);
     for (size_t k = 0; k < i && !skip; k++)
-      skip = same_found(&one[k], &one[i]) || (i < FINALISTS && one[k].measure == one[i].measure);
+      skip = same_found(&one[k], &one[i]) || (top && one[k].measure == one[i].measure);
     if (skip) continue;
     take_plan(x, one[i].p);
     x->t.sram_B = one[i].size_B;
+    double less = top && same_found(&best, &s->coarse) ? FINER_GAIN : 1;
     double end_s = looked_at_s(x, one[i].room_B, best_s);
     bool first = same_plan(one[i].p, x->whole) && one[i].size_B == x->first_B;
-    if (best.size_B > 0 && (first ? end_s > best_s : end_s >= best_s)) continue;
+    if (best.size_B > 0 && (first ? end_s > best_s : end_s >= less * best_s)) continue;
     best = one[i];
     best_s = end_s;
   }

@@ -275,6 +275,20 @@ double bound_s(trial *x, uint64_t room_B) {
   return least_s;
 }
 
+double needs_s(trial *x, uint64_t room_B) {
+  arena scratch = {0};
+  err ignored = {0};
+  dag *d;
+  double least_s = 0;
+  x->sram[0].capacity_B = (double)room_B;
+  if (wl_compile(x->m, &x->o, &x->t, &d, &scratch, &ignored) == ERR_OK) {
+    bounds b = est_bounds(&x->p, d, &scratch);
+    least_s = fmax(b.engine_s, dram_s(&x->p, describe(d).traffic_B));
+  }
+  arena_free(&scratch);
+  return least_s;
+}
+
 double by_rank_s(trial *x, uint64_t room_B) {
   arena scratch = {0};
   err ignored = {0};

@@ -144,6 +144,10 @@ double looked_at_s(trial *x, uint64_t room_B, double best_s);
 /* No schedule of that layer takes less, in so much SRAM; 0 where it cannot be compiled. */
 double bound_s(trial *x, uint64_t room_B);
 
+/* What its arithmetic takes of all engines, or its traffic of the DRAM: much the same of all cuts.
+ */
+double needs_s(trial *x, uint64_t room_B);
+
 /* The same under heft's plan by rank. */
 double by_rank_s(trial *x, uint64_t room_B);
 
