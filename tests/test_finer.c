@@ -109,11 +109,44 @@ START_TEST(wl_compile__finer_pieces__as_small_as_asked_for) {
     ck_assert_uint_eq(n, (size_t)1 << k);
     t.heads = 0;
   }
-  wl_options tile = o;
-  tile.split = WL_TILE; /* no concern of other splits */
-  wl_target finer = t;
-  finer.pieces = finer.rows = finer.heads = 1;
-  ck_assert_uint_eq(compile(&m, &tile, &t)->n_tasks, compile(&m, &tile, &finer)->n_tasks);
+}
+END_TEST
+
+START_TEST(wl_compile__finer_pieces_of_parts__as_small_as_asked_for_and_heads_together) {
+  model m = builtin("llama-3.2-1b");
+  wl_options o = prefill(128);
+  o.split = _i == 0 ? WL_HEAD : WL_TILE;
+  wl_target t = {.engines = 4, .sram_B = 4 << 20}, finer = t;
+  const dag *whole = compile(&m, &o, &t);
+  size_t rows, n;
+  task_of(whole, "L0.scores", false, &rows);
+  finer.pieces = 2;
+  ck_assert_uint_le(largest_tile_B(compile(&m, &o, &finer)), largest_tile_B(whole) / 2);
+  finer = t, finer.rows = 2;
+  task_of(compile(&m, &o, &finer), "L0.scores", false, &n);
+  ck_assert_uint_ge(n, 2 * rows);
+  finer = t, finer.heads = 1;
+  ck_assert_uint_eq(compile(&m, &o, &finer)->n_tasks, whole->n_tasks);
+}
+END_TEST
+
+/* Each of few blocks of tokens counts; of many, a quarter of them. */
+START_TEST(wl_block_tokens__more_blocks__as_many_as_asked_for) {
+  model m = builtin("llama-3.2-1b");
+  wl_options o = prefill(1024);
+  static const uint64_t SRAM_B[] = {8 << 20, 4 << 20, 1 << 20};
+  for (size_t s = 0; s < 3; s++) {
+    wl_target t = {.engines = 4, .sram_B = SRAM_B[s]};
+    uint64_t few =
+        (1024 + wl_block_tokens(&m, &o, &t, 1024) - 1) / wl_block_tokens(&m, &o, &t, 1024);
+    ck_assert_uint_gt(few, 1);
+    for (t.blocks = 1; t.blocks <= 4; t.blocks++) {
+      uint64_t n = few < 4 ? few + t.blocks : few + few * t.blocks / 4;
+      ck_assert_uint_eq(wl_block_tokens(&m, &o, &t, 1024), (1024 + n - 1) / n);
+    }
+  }
+  wl_target t = {.engines = 4, .sram_B = 64 << 20, .blocks = 2}; /* one block stays one */
+  ck_assert_uint_eq(wl_block_tokens(&m, &o, &t, 1024), 1024);
 }
 END_TEST
 
@@ -162,10 +195,12 @@ START_TEST(dx_run__finer_pieces__yield_the_reference) {
   o.act_dtype = o.kv_dtype = DT_F32;
   o.weight_dtype = dtype_parse(MIX[_i].weight);
   rig g = rig_new(&m, &o, &mem);
-  for (uint32_t n = 0; n < 2 * WAYS; n++) {
+  for (uint32_t n = 0; n < 6 * WAYS; n++) {
     wl_target t = {.engines = 3, .sram_B = SRAM_B[n % 2]};
+    o.split = (wl_split[]){WL_OP, WL_HEAD, WL_TILE}[n / (2 * WAYS)];
+    t.blocks = n / 6 % 3;
     t.heads = n % 4, t.rows = n % 3, t.pieces = n / 3 % 3, t.inner = n / 4 % 2;
-    uint32_t way = n / 2;
+    uint32_t way = n / 2 % WAYS;
     o.flash = way % 2;
     o.fuse = (wl_fuse)(way / 2 % WL_FUSE_COUNT);
     o.kv_update = (wl_kv_update)(way / 2 / WL_FUSE_COUNT);
@@ -186,6 +221,9 @@ int main(void) {
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_loop_test(t, wl_compile__finer_pieces__same_work_and_groups, 0, 3);
   tcase_add_test(t, wl_compile__finer_pieces__as_small_as_asked_for);
+  tcase_add_loop_test(
+      t, wl_compile__finer_pieces_of_parts__as_small_as_asked_for_and_heads_together, 0, 2);
+  tcase_add_test(t, wl_block_tokens__more_blocks__as_many_as_asked_for);
   tcase_add_loop_test(
       t, wl_compile__few_heads_at_a_time__output_begins_before_the_last_are_projected, 0, 2);
   tcase_add_loop_test(t, dx_run__finer_pieces__yield_the_reference, 0, 3);

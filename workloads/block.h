@@ -130,10 +130,11 @@ typedef struct wl_target {
   uint32_t tiles;   /* of weights that a long step's chunks leave room for; 0: by rule (chunks.c) */
   bool inner;       /* long steps under op: weights are cut in their inner dimension, too */
   uint32_t chunks;  /* of the MLP in work at a time; 0: two, op: three (block.c) */
-  uint32_t blocks;  /* of tokens, where there are several: so many quarters more than SRAM asks for */
-  uint32_t pieces;  /* long steps under op: tiles of weights are 2 / (2 + so much) as large */
+  uint32_t blocks;  /* of tokens, where there are several: so many quarters more than SRAM asks for; of
+                     * two or three so many more */
+  uint32_t pieces;  /* long steps: tiles of weights are 2 / (2 + so much) as large; not under none */
   uint32_t rows;    /* the same: query rows that attention works on together, as many less */
-  uint32_t heads;   /* the same: KV heads together halved so often, and all from Q to O by them (heads.c); 0: Q, K and V
+  uint32_t heads;   /* long steps under op: KV heads together halved so often, and all from Q to O by them (heads.c); 0: Q, K and V
                      * of all heads first, then attention, then O */
   uint64_t sram_B; /* that engines share, or that feeds their scratchpads */
   uint64_t most_B; /* what there is of that, which may be more: a task of a layer that needs more is
