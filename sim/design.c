@@ -12,13 +12,10 @@ enum {
   FINE_STEPS = 32,
   FIRST_PATIENCE = 2,
   CHEAP_TASKS = 4096,
-  MOST_TASKS = 1 << 19,
   PLAN_PATIENCE = 2,
-  MOST_TIMES = 4,
-  FINEST = 2,
-  FINE = 3
+  MOST_TIMES = 4
 };
-static const double ROOM_GAIN = 0.98, FINER_GAIN = 0.99;
+static const double ROOM_GAIN = 0.98;
 
 static uint64_t step_down(uint64_t bytes, uint64_t steps) {
   uint64_t unit = 1;
@@ -52,11 +49,17 @@ static uint64_t first_candidate(const model *m, const wl_options *o, const wl_ta
 }
 
 /* What is tried next is cut by this plan. */
-static void take_plan(trial *x, plan p) {
+void take_plan(trial *x, plan p) {
   set_plan(&x->t, p);
   x->t.sram_B = x->all_B;
   x->first_B = first_candidate(x->m, &x->o, &x->t);
   x->enough = few_rows(&x->o) && enough_for_few(x->m, &x->o, &x->t) <= x->all_B;
+}
+
+bool in_blocks(trial *x, const found *f) {
+  take_plan(x, f->p);
+  x->t.sram_B = f->size_B;
+  return wl_block_tokens(x->m, &x->o, &x->t, x->o.tokens) < x->o.tokens;
 }
 
 /* Candidates of one plan, from the first down, which may have been looked at. */
@@ -159,12 +162,6 @@ static bool try_size(trial *x, plan p, uint64_t size_B, search *s) {
   return look(x, size_B, s).gain;
 }
 
-static bool in_blocks(trial *x, const found *f) {
-  take_plan(x, f->p);
-  x->t.sram_B = f->size_B;
-  return wl_block_tokens(x->m, &x->o, &x->t, x->o.tokens) < x->o.tokens;
-}
-
 /* Long steps under op: the best of each plan with fewer and with more chunks in work, and in more
  * blocks of tokens; of the best then still more blocks, as long as that helps. */
 static void choose_abreast(trial *x, search *s) {
@@ -192,132 +189,6 @@ static void choose_abreast(trial *x, search *s) {
     p.blocks++;
     gain = try_size(x, p, s->best, s);
   }
-}
-
-/* How fine it is cut, in four ways; and under op, where whole ops wait for room, in which order
- * they are tried, and under other splits. */
-typedef enum knob { ROWS, PIECES, HEADS, BLOCKS, KNOBS } knob;
-static const knob OF_OP[] = {ROWS, PIECES, HEADS, BLOCKS, KNOBS};
-static const knob OF_PARTS[] = {BLOCKS, PIECES, ROWS, KNOBS};
-
-static uint32_t *knob_of(plan *p, knob k) {
-  uint32_t *const of[KNOBS] = {&p->rows, &p->pieces, &p->heads, &p->blocks};
-  return of[k];
-}
-
-/* The plan with one knob turned, as far as it helps. True if it does. */
-static bool turn(trial *x, knob k, plan *best, uint64_t size_B, double *best_s, search *s) {
-  uint32_t now = *knob_of(best, k), from = k == BLOCKS ? now + 1 : 0;
-  uint32_t to = k == BLOCKS ? now + 2 : FINE;
-  bool gain = false;
-  if (k == BLOCKS && !in_blocks(x, &(found){.p = *best, .size_B = size_B})) return false;
-  for (uint32_t n = from; n <= to && !s->near && s->effort < x->most; n++) {
-    plan p = *best;
-    *knob_of(&p, k) = n;
-    if (n == now) continue;
-    take_plan(x, p);
-    candidate c = look(x, size_B, s);
-    if (c.fate != RUNS || !(c.least_s > 0 && c.least_s < GAIN * *best_s)) continue;
-    *best = p;
-    *best_s = c.least_s;
-    gain = true;
-  }
-  return gain;
-}
-
-/* In turn, until none of them helps. */
-static void finer(trial *x, plan best, uint64_t size_B, double best_s, search *s) {
-  const knob *of = long_ops(&x->o) ? OF_OP : OF_PARTS;
-  bool gain = true;
-  while (gain) {
-    gain = false;
-    for (size_t k = 0; of[k] != KNOBS; k++) gain |= turn(x, of[k], &best, size_B, &best_s, s);
-  }
-}
-
-/* Long steps: of the best few the same in finer pieces, one thing after the other: blocks of
- * tokens, query rows and KV heads that attention works on together, and tiles of weights. What
- * waits for the last of a coarse piece begins sooner after a fine one, and less is held. */
-static void choose_finer(trial *x, search *s) {
-  found top[FINALISTS];
-  memcpy(top, s->top, sizeof top);
-  if (few_rows(&x->o)) return;
-  s->coarse = (found){s->p, s->best, s->plan_B, s->measure};
-  take_plan(x, s->p);
-  x->t.sram_B = s->best;
-  if (!long_ops(&x->o) && s->measure <= CLOSE * bound_s(x, s->plan_B)) return;
-  x->most = s->effort + MOST_TASKS / 2;
-  double most_s = CLOSE * s->measure;
-  for (size_t i = 0; i < FINEST && top[i].size_B > 0 && top[i].measure < most_s; i++) {
-    plan p = top[i].p;
-    finer(x, p, top[i].size_B, top[i].measure, s);
-    if (!long_ops(&x->o)) continue;
-    p.heads = FINE;
-    take_plan(x, p);
-    candidate c = look(x, top[i].size_B, s);
-    if (c.fate == RUNS && c.least_s > 0) finer(x, p, top[i].size_B, c.least_s, s);
-  }
-}
-
-static bool same_found(const found *a, const found *b) {
-  return a->size_B == b->size_B && a->room_B == b->room_B && same_plan(a->p, b->p);
-}
-
-/* Long steps under op, still far from what is possible, by no few heads at a time: that may be much
- * faster where neither the program's order nor heft's rank shows it, as both wait for room. So heft
- * looks at the best, and at the best for another number of engines, in that way. */
-static void choose_heads(trial *x, double best_s, search *s) {
-  static const struct { uint32_t heads, rows; } WAY[] = {{FINE, FINE}, {FINE, 1}, {FINE - 1, FINE}};
-  if (!long_ops(&x->o) || s->p.heads > 0 || s->best == 0) return;
-  found of[2] = {{s->p, s->best, s->plan_B, best_s}, {.size_B = 0}};
-  for (size_t i = 0; i < FINALISTS && of[1].size_B == 0; i++)
-    if (s->top[i].size_B > 0 && s->top[i].p.engines != s->p.engines) of[1] = s->top[i];
-  take_plan(x, s->p);
-  x->t.sram_B = s->best;
-  if (best_s <= CLOSE * needs_s(x, s->plan_B)) return;
-  for (size_t i = 0; i < 2 && of[i].size_B > 0; i++)
-    for (size_t k = 0; k < sizeof WAY / sizeof *WAY; k++) {
-      plan p = of[i].p;
-      p.heads = WAY[k].heads;
-      p.rows = WAY[k].rows;
-      take_plan(x, p);
-      x->t.sram_B = of[i].size_B;
-      double end_s = looked_at_s(x, of[i].room_B, best_s);
-      if (!(end_s < GAIN * best_s)) continue;
-      best_s = end_s;
-      s->p = p;
-      s->best = of[i].size_B;
-      s->plan_B = of[i].room_B;
-    }
-}
-
-/* What heft makes of the best when it looks, of the best by rank, and of the first, the largest. */
-static void choose_last(trial *x, search *s) {
-  found one[FINALISTS + 3] = {s->coarse};
-  memcpy(one + 1, s->top, sizeof s->top);
-  one[FINALISTS + 1] = s->by_rank;
-  one[FINALISTS + 2] = (found){x->whole, x->first_B, s->first_room_B, s->measure};
-  found best = {.size_B = 0};
-  double best_s = INFINITY;
-  for (size_t i = 0; i < FINALISTS + 3; i++) {
-    bool top = i >= 1 && i <= FINALISTS;
-    bool skip = one[i].room_B == 0 || (top && one[i].measure > FAR * s->measure);
-    for (size_t k = 0; k < i && !skip; k++)
-      skip = same_found(&one[k], &one[i]) || (top && one[k].measure == one[i].measure);
-    if (skip) continue;
-    take_plan(x, one[i].p);
-    x->t.sram_B = one[i].size_B;
-    double less = top && same_found(&best, &s->coarse) ? FINER_GAIN : 1;
-    double end_s = looked_at_s(x, one[i].room_B, best_s);
-    bool first = same_plan(one[i].p, x->whole) && one[i].size_B == x->first_B;
-    if (best.size_B > 0 && (first ? end_s > best_s : end_s >= less * best_s)) continue;
-    best = one[i];
-    best_s = end_s;
-  }
-  s->p = best.p;
-  s->best = best.size_B;
-  s->plan_B = best.room_B;
-  choose_heads(x, best_s, s);
 }
 
 /* What the busiest resource takes of the tiles of a single engine: others may be tried where more

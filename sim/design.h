@@ -66,11 +66,19 @@
  * within 5 % of the best that way (of other plans only small DAGs); nothing cut alike is simulated twice.
  *
  * At last, unless the first is the best, the best of up to six plans within 15 % of it, what heft by rank made
- * the best of the platform's own, the first, and the best before finer ones, run once more under heft
+ * the best of the platform's own, the first, and the best before finer ones run once more under heft
  * as runs have it, which simulates what it plans; a finer one must be 1 % faster. Where that takes over
- * 5 % longer than the arithmetic or the DRAM's traffic, under op also with a few heads at a time, if
- * they are not yet. And as room is tried in eighths of what a cut needs, which may leave
- * out what there is, the next even step above what was found is tried, too, and taken if it saves 2 %.
+ * 5 % longer than the arithmetic or the DRAM's traffic (not under none),
+ *
+ *   - under op heft looks at a few heads at a time, if they are not yet;
+ *   - heft looks at plans like the best, one thing changed: heads, blocks of tokens and those in work
+ *     at a time, rows, tiles' size and number; what is 1 % faster is taken, and so on, up to a million
+ *     simulated tasks;
+ *   - of the two fastest, if they are within 3 %, that one is taken which is faster when heft looks as
+ *     long as in a run.
+ *
+ * And as room is tried in eighths of what a cut needs, which may leave out what there is, the next even
+ * step above what was found is tried, too, and taken if it saves 2 %.
  *
  * So a run of one layer takes no more than 1 % longer than in any smaller SRAM, if candidates more
  * than an octave apart do not change places; tests/test_memory.c holds it to that. Nor does it take

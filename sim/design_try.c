@@ -247,13 +247,13 @@ candidate look(trial *x, uint64_t size_B, search *s) {
   return c;
 }
 
-double looked_at_s(trial *x, uint64_t room_B, double best_s) {
+static double heft_s(trial *x, uint64_t room_B, double best_s, bool in_short) {
   arena scratch = {0};
   err ignored = {0};
   dag *d;
   double end_s = INFINITY;
   pol_host host = evaluate_host(0);
-  host.in_short = true;
+  host.in_short = in_short;
   x->sram[0].capacity_B = (double)room_B;
   if (wl_compile(x->m, &x->o, &x->t, &d, &scratch, &ignored) ||
       est_bounds(&x->p, d, &scratch).lower_s > best_s ||
@@ -261,6 +261,14 @@ double looked_at_s(trial *x, uint64_t room_B, double best_s) {
     end_s = INFINITY;
   arena_free(&scratch);
   return end_s;
+}
+
+double looked_at_s(trial *x, uint64_t room_B, double best_s) {
+  return heft_s(x, room_B, best_s, true);
+}
+
+double looked_longer_s(trial *x, uint64_t room_B) {
+  return heft_s(x, room_B, INFINITY, false);
 }
 
 double bound_s(trial *x, uint64_t room_B) {
@@ -273,6 +281,16 @@ double bound_s(trial *x, uint64_t room_B) {
     least_s = est_bounds(&x->p, d, &scratch).lower_s;
   arena_free(&scratch);
   return least_s;
+}
+
+uint64_t look_tasks(trial *x) {
+  arena scratch = {0};
+  err ignored = {0};
+  dag *d;
+  uint64_t n = 0;
+  if (wl_compile(x->m, &x->o, &x->t, &d, &scratch, &ignored) == ERR_OK) n = d->n_tasks;
+  arena_free(&scratch);
+  return n + (12 * n < 1 << 18 ? 12 * n : 1 << 18) + 8192;
 }
 
 double needs_s(trial *x, uint64_t room_B) {

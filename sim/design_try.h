@@ -6,10 +6,11 @@
 #include "sim/design.h"
 #include "sim/platform.h"
 
-enum { FINALISTS = 6, FEW_ROWS = 4, CUTS = 128 };
+enum { MOST_TASKS = 1 << 19, FINE = 3, FINALISTS = 6, LOOKED = 2, FEW_ROWS = 4, CUTS = 128 };
 #define NEAR 1.01  /* times what it cannot be below: no other is much faster */
 #define CLOSE 1.05 /* times the best so far: worth another look */
 #define FAR 1.15   /* not worth one */
+#define NEXT 1.03  /* the same, and rather so */
 #define GAIN 0.999 /* times the best so far: worth going on */
 
 static inline bool few_rows(const wl_options *o) {
@@ -25,14 +26,23 @@ static inline bool long_ops(const wl_options *o) {
  * and more blocks of tokens, and whether in the inner dimension, too (wl_target, also of the
  * zeros). */
 typedef struct plan {
-  uint32_t engines, tiles, chunks, blocks, pieces, rows, heads;
+  uint32_t engines, tiles, chunks, blocks, pieces, rows, heads, abreast;
   bool inner;
 } plan;
 
 static inline bool same_plan(plan a, plan b) {
   return a.engines == b.engines && a.tiles == b.tiles && a.chunks == b.chunks &&
-         a.blocks == b.blocks && a.pieces == b.pieces && a.rows == b.rows && a.heads == b.heads &&
+         a.blocks == b.blocks && a.pieces == b.pieces && a.rows == b.rows && a.heads == b.heads && a.abreast == b.abreast &&
          a.inner == b.inner;
+}
+
+/* What of it may be turned, as far as a step allows. */
+typedef enum knob { ROWS, PIECES, HEADS, BLOCKS, TILES, ABREAST, KNOBS } knob;
+
+static inline uint32_t *knob_of(plan *p, knob k) {
+  uint32_t *const of[KNOBS] = {&p->rows,   &p->pieces, &p->heads,
+                               &p->blocks, &p->tiles,  &p->abreast};
+  return of[k];
 }
 
 /* A target's plan, and a target under another one. */
@@ -44,6 +54,7 @@ static inline plan target_plan(const wl_target *t) {
                 .pieces = t->pieces,
                 .rows = t->rows,
                 .heads = t->heads,
+                .abreast = t->abreast,
                 .inner = t->inner};
 }
 
@@ -55,6 +66,7 @@ static inline void set_plan(wl_target *t, plan p) {
   t->pieces = p.pieces;
   t->rows = p.rows;
   t->heads = p.heads;
+  t->abreast = p.abreast;
   t->inner = p.inner;
 }
 
@@ -116,6 +128,7 @@ typedef struct search {
   uint64_t plan_B;
   uint64_t first_room_B; /* where the platform's own first candidate is fastest */
   found top[FINALISTS];  /* the best of each plan, fastest first */
+  found looked[LOOKED];  /* the best as heft sees them when it looks, fastest first */
   found coarse;          /* the best before finer ones were tried */
   found by_rank;         /* the platform's own plan's best, under heft's plan by rank */
   double measure;    /* given tiles are to move the fewest bytes; chosen ones, to be the fastest */
@@ -126,6 +139,12 @@ typedef struct search {
   cut_id cuts[CUTS]; /* of long steps under op, simulated lately: others often cut alike */
   size_t n_cuts;
 } search;
+
+/* design.c: x cuts by that plan from here on, for the whole SRAM unless its t.sram_B says less. */
+void take_plan(trial *x, plan p);
+
+/* The same, for the cut's size. Is the prompt cut in blocks of tokens? */
+bool in_blocks(trial *x, const found *f);
 
 /* What the search asks of a candidate, whatever the platform. Keeps what simulations ask. */
 design_start describe(dag *d);
@@ -148,7 +167,21 @@ double bound_s(trial *x, uint64_t room_B);
  */
 double needs_s(trial *x, uint64_t room_B);
 
+/* The same under heft as the run itself has it, for as long. */
+double looked_longer_s(trial *x, uint64_t room_B);
+
+/* How many tasks are simulated for that, at most. */
+uint64_t look_tasks(trial *x);
+
 /* The same under heft's plan by rank. */
 double by_rank_s(trial *x, uint64_t room_B);
+
+/* design_finer.c: long steps, of the best few the same in finer pieces, one thing after the other:
+ * blocks of tokens, query rows and KV heads that attention works on together, and tiles of weights.
+ * What waits for the last of a coarse piece begins sooner after a fine one, and less is held. */
+void choose_finer(trial *x, search *s);
+
+/* design_last.c: the best as heft sees them when it looks. */
+void choose_last(trial *x, search *s);
 
 #endif

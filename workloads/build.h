@@ -60,7 +60,7 @@ typedef struct build {
   kv_cache *cache;    /* by layer */
   struct known *known; /* weights in DRAM so far */
   size_t n_known, cap_known, next_known;
-  uint32_t behind;       /* op: the last task of the block of tokens before last; or DAG_NO_TASK */
+  uint32_t behind;       /* op: the last task of the block of tokens that must be over; or DAG_NO_TASK */
   uint32_t checked;      /* tasks before this one fit what there is */
   uint64_t impossible_B; /* what task `checked` needs, and more than there is; 0: none does */
 } build;

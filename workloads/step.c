@@ -484,15 +484,17 @@ static int compile_step(run *r, uint64_t step, err *e) {
   if (given) r->ids = r->prompt;
   r->id_row = given ? step * o->batch * r->seq_rows : 0;
   uint64_t block = wl_block_tokens(b->m, o, b->target, r->seq_rows);
-  uint32_t output = DAG_NO_TENSOR, ends[2] = {DAG_NO_TASK, DAG_NO_TASK}, n = 0;
+  uint32_t output = DAG_NO_TENSOR, n = 0, abreast = 2 + b->target->abreast;
+  uint32_t *ends = ARENA_NEW(b->a, uint32_t, abreast);
+  for (uint32_t i = 0; i < abreast; i++) ends[i] = DAG_NO_TASK;
   for (r->token0 = 0; r->token0 < r->seq_rows; r->token0 += block) {
     uint64_t left = r->seq_rows - r->token0, tokens = left < block ? left : block;
     begin_block(r, past + r->token0, tokens);
-    b->behind = o->split == WL_OP ? ends[n % 2] : DAG_NO_TASK;
+    b->behind = o->split == WL_OP ? ends[n % abreast] : DAG_NO_TASK;
     set_layer(r, o->all ? "embed." : "");
     columns x = o->all ? embed(r) : load_input(r);
     if (compile_layers(r, &x, e)) return e->status;
-    ends[n++ % 2] = (uint32_t)b->d->n_tasks - 1;
+    ends[n++ % abreast] = (uint32_t)b->d->n_tasks - 1;
     set_layer(r, o->all ? "head." : "");
     if (o->all && tokens == left) sample(r, &x);
     if (o->all) continue;
