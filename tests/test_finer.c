@@ -1,5 +1,5 @@
-/* Whole ops in finer pieces (wl_target's pieces, rows and heads): the same work in the same groups,
- * cut as asked for, and the same numbers. */
+/* Long steps in finer pieces (wl_target's pieces, rows, heads, blocks and abreast): the same work
+ * in the same groups, cut as asked for, and the same numbers. */
 #include <check.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -178,6 +178,28 @@ START_TEST(wl_compile__few_heads_at_a_time__output_begins_before_the_last_are_pr
 }
 END_TEST
 
+/* A block of tokens begins when the one so many before it is over, and waits for no other's end. */
+START_TEST(wl_compile__blocks_abreast__as_many_in_work_as_asked_for) {
+  model m = builtin("llama-3.2-1b");
+  wl_options o = prefill(1024);
+  for (uint32_t more = 0; more <= 2; more++) {
+    wl_target t = {.engines = 4, .sram_B = 2 << 20, .abreast = more};
+    uint64_t block = wl_block_tokens(&m, &o, &t, 1024);
+    ck_assert_uint_gt(1024 / block, 4);
+    const dag *d = compile(&m, &o, &t);
+    size_t n;
+    for (uint64_t k = 1; k <= 4; k++)
+      for (uint64_t before = 0; before < k; before++) {
+        const char *begin = arena_printf(&mem, "t%" PRIu64 ".L0.attn_norm", k * block);
+        const char *end = arena_printf(&mem, "t%" PRIu64 ".", before * block);
+        bool waits = waits_for(d, task_of(d, begin, false, &n), task_of(d, end, true, &n));
+        bool shall = (k - before) % (2 + more) == 0;
+        ck_assert_msg(waits == shall, "%u: %" PRIu64 ", %" PRIu64, more, k, before);
+      }
+  }
+}
+END_TEST
+
 enum { WAYS = 2 * WL_FUSE_COUNT * WL_KV_UPDATE_COUNT };
 
 /* Two sequences of 40 tokens, in SRAM that holds them whole, or in blocks. */
@@ -198,7 +220,7 @@ START_TEST(dx_run__finer_pieces__yield_the_reference) {
   for (uint32_t n = 0; n < 6 * WAYS; n++) {
     wl_target t = {.engines = 3, .sram_B = SRAM_B[n % 2]};
     o.split = (wl_split[]){WL_OP, WL_HEAD, WL_TILE}[n / (2 * WAYS)];
-    t.blocks = n / 6 % 3;
+    t.blocks = n / 6 % 3, t.abreast = n / 5 % 3;
     t.heads = n % 4, t.rows = n % 3, t.pieces = n / 3 % 3, t.inner = n / 4 % 2;
     uint32_t way = n / 2 % WAYS;
     o.flash = way % 2;
@@ -226,6 +248,7 @@ int main(void) {
   tcase_add_test(t, wl_block_tokens__more_blocks__as_many_as_asked_for);
   tcase_add_loop_test(
       t, wl_compile__few_heads_at_a_time__output_begins_before_the_last_are_projected, 0, 2);
+  tcase_add_test(t, wl_compile__blocks_abreast__as_many_in_work_as_asked_for);
   tcase_add_loop_test(t, dx_run__finer_pieces__yield_the_reference, 0, 3);
   suite_add_tcase(s, t);
   return suite_run(s);
