@@ -9,12 +9,12 @@
 # A run that breaks that, or fails, is named, and the exit status is 1.
 #
 # Usage:   scripts/schedule-quality.sh [--quick] [--points N] [--budget N] [--jobs N] [--out FOLDER] [POLICY ...]
-#          N = 360 points, a budget of 200 evaluations for search, all cores; the policies: all but exact, serial, random.
+#          N = 360 points, the program's own budget of 1000 evaluations for search, all cores; the policies: all but exact, serial, random.
 #          --quick: 60 points, a budget of 20
 # Example: scripts/schedule-quality.sh --points 40 heft prio
 # OUT/quality.csv has a row a point and policy: makespan, bound, what binds. Progress goes to standard error.
 . "$(dirname "$0")/lib.sh"
-POINTS=360 BUDGET=200 OUT=$ROOT/out/quality WORKERS=$JOBS POLICIES=()
+POINTS=360 BUDGET=1000 OUT=$ROOT/out/quality WORKERS=$JOBS POLICIES=()
 while [ $# -gt 0 ]; do
   case $1 in
   -h | --help) show_help; exit 0 ;;

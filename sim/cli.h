@@ -66,7 +66,7 @@ typedef enum cli_kind {
   X(SCHEDULER, "scheduler", CLI_TEXT, "NAME", "heft", 0, 0,                                        \
     "who decides what runs where; `llamasim schedulers` lists them; file:F: a schedule that "      \
     "--save-schedule or another program wrote")                                                    \
-  X(SEARCH_BUDGET, "search-budget", CLI_NUMBER, "N", "400", 1, 1000000000,                         \
+  X(SEARCH_BUDGET, "search-budget", CLI_NUMBER, "N", "1000", 1, 1000000000,                         \
     "simulations of --scheduler search beyond heft's")                                             \
   X(SAVE_SCHEDULE, "save-schedule", CLI_TEXT, "F", "", 0, 0,                                       \
     "writes engine and order of every task as JSON, for --scheduler file:F")                       \
