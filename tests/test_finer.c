@@ -178,6 +178,27 @@ START_TEST(wl_compile__few_heads_at_a_time__output_begins_before_the_last_are_pr
 }
 END_TEST
 
+/* Heads of 48 columns: two, four or all six at a time. */
+START_TEST(wl_compile__few_heads_at_a_time__int4_is_cut_between_its_groups) {
+  model m = builtin("stories15m");
+  wl_options o = prefill(128);
+  o.weight_dtype = DT_INT4;
+  for (uint32_t heads = 1; heads <= 3; heads++) {
+    wl_target t = {.engines = 4, .sram_B = 1 << 20, .heads = heads};
+    const dag *d = compile(&m, &o, &t);
+    size_t n;
+    task_of(d, "L0.k_append", false, &n);
+    ck_assert_uint_eq(n, heads == 1 ? 2 : 3);
+    for (uint32_t i = 0; i < d->n_tasks; i++) {
+      const dag_view *v = dag_reads(d, &d->tasks[i]);
+      const dag_tensor *x = &d->tensors[v->tensor];
+      if (x->space == DAG_DRAM && x->role == DAG_WEIGHT && x->dtype == DT_INT4)
+        ck_assert_uint_eq(v->lo[1] % 32, 0);
+    }
+  }
+}
+END_TEST
+
 /* A block of tokens begins when the one so many before it is over, and waits for no other's end. */
 START_TEST(wl_compile__blocks_abreast__as_many_in_work_as_asked_for) {
   model m = builtin("llama-3.2-1b");
@@ -248,6 +269,7 @@ int main(void) {
   tcase_add_test(t, wl_block_tokens__more_blocks__as_many_as_asked_for);
   tcase_add_loop_test(
       t, wl_compile__few_heads_at_a_time__output_begins_before_the_last_are_projected, 0, 2);
+  tcase_add_test(t, wl_compile__few_heads_at_a_time__int4_is_cut_between_its_groups);
   tcase_add_test(t, wl_compile__blocks_abreast__as_many_in_work_as_asked_for);
   tcase_add_loop_test(t, dx_run__finer_pieces__yield_the_reference, 0, 3);
   suite_add_tcase(s, t);

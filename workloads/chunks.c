@@ -115,6 +115,16 @@ uint32_t chunks_abreast(const build *b) {
   return b->o->split == WL_OP ? 3 : 2;
 }
 
+/* Of them so many at a time that all from Q to O goes by: halved as often as asked for. O's weights
+ * are cut between groups of 32 columns (int4's scales are not cut). 0: they cannot be cut so. */
+static uint64_t few_heads(const build *b, uint64_t heads) {
+  uint64_t KV = b->m->num_key_value_heads, n = at_least(heads >> b->target->heads, 1);
+  uint64_t cols = b->m->num_attention_heads / KV * b->m->head_dim;
+  bool int4 = b->o->weight_dtype == DT_INT4;
+  while (int4 && n < KV && n * cols % 32 != 0) n++;
+  return n <= heads ? n : 0;
+}
+
 chunks chunks_plan(const build *b) {
   const model *m = b->m;
   const wl_options *o = b->o;
@@ -138,8 +148,9 @@ chunks chunks_plan(const build *b) {
     c.keys = even(keys, at_least(c.piece_B / key_B, 1));
   }
   c.kv_heads = kv_heads(b, S, c.piece_B, c.keys);
-  c.by_heads = long_ops && b->target->heads > 0;
-  if (c.by_heads) c.kv_heads = at_least(c.kv_heads >> b->target->heads, 1);
+  uint64_t few = long_ops && b->target->heads > 0 ? few_heads(b, c.kv_heads) : 0;
+  c.by_heads = few > 0;
+  if (c.by_heads) c.kv_heads = few;
   c.rows = attention_rows(b, &c);
   if (longs) c.rows = even(b->tokens, finer(c.rows, b->target->rows));
   c.segments = rows * b->q_cols * dtype_bits(o->act_dtype) / 8 > S / 32;
