@@ -73,7 +73,8 @@ static uint32_t user_of(const finder *f, uint32_t t) {
 static class class_of(const finder *f, uint32_t t) {
   op_kind kind = op_kind_of((op)f->d->tasks[t].op);
   const held *h = f->h;
-  class c = {.own_B = h->own_B[t] + h->fed_B[t], .transfer = kind != OP_COMPUTE};
+  class c = {.own_B = h->own_B[t], .transfer = kind != OP_COMPUTE};
+  if (!c.transfer) c.own_B += h->fed_B[t]; /* else it may be of the other side, too */
   uint32_t user = user_of(f, t);
   if (user != NONE) {
     c.early = true;

@@ -104,6 +104,30 @@ START_TEST(est_bounds__not_all_come_after__loads_beside_the_task) {
 }
 END_TEST
 
+/* The task's tile of 600 kB comes while another task of x works; a third comes after it. So x lies
+ * beside both, filled by a load for few: once, not twice. */
+START_TEST(est_bounds__a_load_between_users_of_a_fed_room__that_counts_once) {
+  fx_chip c = {.engines = 4, .speed = 3.3e9, .dram_Bps = 1e8, .sram_B = 900000};
+  platform p = fx_platform(&c, &mem);
+  dag *d = dag_new(&mem);
+  uint32_t x = fx_weight(d, 200, 1000), tile = fx_weight(d, 50, 1000),
+           small = fx_weight(d, 1, 1000);
+  uint32_t first = product(d, x, 1, small, DAG_NO_GROUP, OBS_NONE);
+  product(d, x, 200, tile, 0, OBS_NONE);
+  uint64_t shape[] = {600, 1000};
+  dag_view from = dag_all(d, dag_add_tensor(d, "w", DAG_DRAM, DAG_WEIGHT, DT_INT8, 2, shape));
+  uint32_t w = dag_add_tensor(d, "w", DAG_SRAM, DAG_WEIGHT, DT_INT8, 2, shape);
+  dag_view to = dag_all(d, w);
+  dag_task load = {.name = "load", .group = DAG_NO_GROUP, .op = OP_LOAD_WEIGHT};
+  uint32_t loaded = dag_add_task_after(d, &load, &from, 1, &to, 1, &first, 1);
+  for (int i = 0; i < 10; i++) product(d, w, 1, fx_weight(d, 1, 1000), DAG_NO_GROUP, OBS_NONE);
+  product(d, x, 1, fx_weight(d, 1, 1000), DAG_NO_GROUP, loaded);
+  double run_s = fx_run(FX_FLUID, d, &p, "fit", 100, false, &mem)->makespan_s;
+  ck_assert_double_lt(run_s, 9e-3); /* 6 ms each, one after the other: 12 */
+  ck_assert_double_le(est_bounds(&p, d, &mem).lower_s, run_s * (1 + 1e-12));
+}
+END_TEST
+
 /* ---- against schedules ---- */
 
 /* What several tasks use, some with a tile, which some share; some after others. */
@@ -148,6 +172,7 @@ int main(void) {
   tcase_add_test(c, est_bounds__all_users_come_after_a_task__so_do_their_loads_but_for_what_fits);
   tcase_add_test(c, est_bounds__one_room_beside_both__tiles_come_meanwhile);
   tcase_add_test(c, est_bounds__not_all_come_after__loads_beside_the_task);
+  tcase_add_test(c, est_bounds__a_load_between_users_of_a_fed_room__that_counts_once);
   tcase_add_loop_test(c, est_bounds__random_blocks__no_schedule_is_below, 0, 60);
   suite_add_tcase(s, c);
   return suite_run(s);
