@@ -116,7 +116,9 @@ static void choose_like(trial *x, double best_s, search *s) {
   }
 }
 
-/* What heft makes of the best when it looks, of the best by rank, and of the first, the largest. */
+/* What heft makes of the best when it looks: those that were fastest, before finer ones too, by rank,
+ * and the first, the largest. Then of a few heads at a time and of what is like the best; and of the two
+ * fastest of all these what it makes when it looks as long as in a run. */
 void choose_last(trial *x, search *s) {
   found one[FINALISTS + 3] = {s->coarse};
   memcpy(one + 1, s->top, sizeof s->top);

@@ -1,5 +1,6 @@
-/* design_try.h - the inside of design.h: candidates, tried one by one. design.c says which, and
- * what becomes of the best. Nobody else includes this. */
+/* design_try.h - the inside of design.h: candidates, tried one by one (design_try.c). design.c says
+ * which, design_finer.c which finer ones, design_last.c what becomes of the best. Nobody else includes
+ * this. */
 #ifndef LS_DESIGN_TRY_H
 #define LS_DESIGN_TRY_H
 
@@ -32,8 +33,8 @@ typedef struct plan {
 
 static inline bool same_plan(plan a, plan b) {
   return a.engines == b.engines && a.tiles == b.tiles && a.chunks == b.chunks &&
-         a.blocks == b.blocks && a.pieces == b.pieces && a.rows == b.rows && a.heads == b.heads && a.abreast == b.abreast &&
-         a.inner == b.inner;
+         a.blocks == b.blocks && a.pieces == b.pieces && a.rows == b.rows && a.heads == b.heads &&
+         a.abreast == b.abreast && a.inner == b.inner;
 }
 
 /* What of it may be turned, as far as a step allows. */

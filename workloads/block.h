@@ -134,8 +134,8 @@ typedef struct wl_target {
                      * two or three so many more */
   uint32_t pieces;  /* long steps: tiles of weights are 2 / (2 + so much) as large; not under none */
   uint32_t rows;    /* the same: query rows that attention works on together, as many less */
-  uint32_t heads;   /* long steps under op: KV heads together halved so often, and all from Q to O by them (heads.c); 0: Q, K and V
-                     * of all heads first, then attention, then O */
+  uint32_t heads;   /* long steps under op: KV heads together halved so often, as far as int4's groups allow, and all
+                     * from Q to O by them (heads.c); 0: Q, K and V of all heads first, then attention, then O */
   uint32_t abreast; /* op: blocks of tokens in work at a time, more than two */
   uint64_t sram_B; /* that engines share, or that feeds their scratchpads */
   uint64_t most_B; /* what there is of that, which may be more: a task of a layer that needs more is
