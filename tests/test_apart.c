@@ -164,6 +164,12 @@ START_TEST(est_bounds__random_blocks__no_schedule_is_below) {
 }
 END_TEST
 
+#ifdef __SANITIZE_ADDRESS__ /* takes long */
+enum { BLOCKS = 20 };
+#else
+enum { BLOCKS = 60 };
+#endif
+
 int main(void) {
   Suite *s = suite_create("apart");
   TCase *c = tcase_create("apart");
@@ -173,7 +179,7 @@ int main(void) {
   tcase_add_test(c, est_bounds__one_room_beside_both__tiles_come_meanwhile);
   tcase_add_test(c, est_bounds__not_all_come_after__loads_beside_the_task);
   tcase_add_test(c, est_bounds__a_load_between_users_of_a_fed_room__that_counts_once);
-  tcase_add_loop_test(c, est_bounds__random_blocks__no_schedule_is_below, 0, 60);
+  tcase_add_loop_test(c, est_bounds__random_blocks__no_schedule_is_below, 0, BLOCKS);
   suite_add_tcase(s, c);
   return suite_run(s);
 }

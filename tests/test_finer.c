@@ -221,6 +221,11 @@ START_TEST(wl_compile__blocks_abreast__as_many_in_work_as_asked_for) {
 }
 END_TEST
 
+#ifdef __SANITIZE_ADDRESS__ /* takes long */
+enum { EVERY = 5 };
+#else
+enum { EVERY = 1 };
+#endif
 enum { WAYS = 2 * WL_FUSE_COUNT * WL_KV_UPDATE_COUNT };
 
 /* Two sequences of 40 tokens, in SRAM that holds them whole, or in blocks. */
@@ -238,7 +243,7 @@ START_TEST(dx_run__finer_pieces__yield_the_reference) {
   o.act_dtype = o.kv_dtype = DT_F32;
   o.weight_dtype = dtype_parse(MIX[_i].weight);
   rig g = rig_new(&m, &o, &mem);
-  for (uint32_t n = 0; n < 6 * WAYS; n++) {
+  for (uint32_t n = 0; n < 6 * WAYS; n += EVERY) {
     wl_target t = {.engines = 3, .sram_B = SRAM_B[n % 2]};
     o.split = (wl_split[]){WL_OP, WL_HEAD, WL_TILE}[n / (2 * WAYS)];
     t.blocks = n / 6 % 3, t.abreast = n / 5 % 3;
