@@ -1,3 +1,4 @@
+/* Finer cuts of the best few plans (design_try.h says why). */
 #include <string.h>
 
 #include "sim/design_try.h"

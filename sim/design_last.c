@@ -1,3 +1,5 @@
+/* The last choice among cuts: heft, as a run has it, looks at them (design.h says in which order).
+ */
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -116,9 +118,9 @@ static void choose_like(trial *x, double best_s, search *s) {
   }
 }
 
-/* What heft makes of the best when it looks: those that were fastest, before finer ones too, by rank,
- * and the first, the largest. Then of a few heads at a time and of what is like the best; and of the two
- * fastest of all these what it makes when it looks as long as in a run. */
+/* What heft makes of the best when it looks: those that were fastest, before finer ones too, by
+ * rank, and the first, the largest. Then of a few heads at a time and of what is like the best; and
+ * of the two fastest of all these what it makes when it looks as long as in a run. */
 void choose_last(trial *x, search *s) {
   found one[FINALISTS + 3] = {s->coarse};
   memcpy(one + 1, s->top, sizeof s->top);
